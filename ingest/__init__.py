@@ -1,0 +1,1 @@
+"""From what arrives to the lake: archive, readers, contracts, outcomes, quarantine. Knows nothing of metrics."""

@@ -1,0 +1,170 @@
+"""Machine-readable contracts: what a feed's deliveries must hold. One YAML file per feed, validated on load."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+CONTRACTS = Path(__file__).parent / "contracts"
+
+# Powers of ten that turn a printed amount into yuan.
+MONEY_UNITS = {"元": 0, "万元": 4, "亿元": 8}
+
+# The first of a row's faults in this order is its main one.
+RULES = (
+    "required",
+    "number",
+    "date",
+    "period",
+    "enum",
+    "format",
+    "range",
+    "uscc_format",
+    "future_date",
+    "sign",
+    "conflicting_key",
+)
+
+ColumnType = Literal["text", "date", "enum", "flag", "money", "number", "period", "uscc", "uscc_or_organisation_code"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Title(_Strict):
+    zh: str
+    en: str
+
+
+class Column(_Strict):
+    """One column: its id in the warehouse, the header it arrives under, and what its cells may hold."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    header: str
+    aliases: list[str] = []
+    type: ColumnType
+    key: bool = False
+    optional: bool = False
+    unit: str | None = None
+    values: dict[str, str] = {}
+    pattern: str | None = None
+    required_when: dict[str, list[str]] = {}
+    not_after_publication: bool = False
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        re.compile(value or "")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Column:
+        if (self.type == "enum") != bool(self.values):
+            raise ValueError(f"{self.id}: `values` belongs to type enum, and to it alone")
+        if self.type == "money" and self.unit not in MONEY_UNITS:
+            raise ValueError(f"{self.id}: a money column needs a default unit of {', '.join(MONEY_UNITS)}")
+        if self.not_after_publication and self.type != "date":
+            raise ValueError(f"{self.id}: not_after_publication belongs to dates")
+        if self.key and (self.optional or self.required_when):
+            raise ValueError(f"{self.id}: a key column is always required")
+        return self
+
+    @property
+    def headers(self) -> set[str]:
+        """Every header this column is known by, normalised."""
+        return {normalise_header(text) for text in (self.id, self.header, *self.aliases)}
+
+
+class Editions(_Strict):
+    """How the editions of a published table print their labels: data, so that a new edition needs no code."""
+
+    provider: str
+    nation: str
+    preamble: dict[str, str]
+    row_labels: dict[str, list[str]]
+
+
+class Contract(_Strict):
+    """One feed: its columns, natural key and layout."""
+
+    feed: str
+    title: Title
+    kind: Literal["event", "record"]
+    layout: Literal["table", "nbs_csv"]
+    columns: list[Column]
+    editions: Editions | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Contract:
+        ids = [column.id for column in self.columns]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"{self.feed}: a column id stands twice")
+        headers = [header for column in self.columns for header in column.headers]
+        if len(set(headers)) != len(headers):
+            raise ValueError(f"{self.feed}: two columns share a header")
+        if not self.keys:
+            raise ValueError(f"{self.feed}: no key column")
+        for column in self.columns:
+            for other, allowed in column.required_when.items():
+                if other not in ids or not set(allowed) <= set(self.column(other).values):
+                    raise ValueError(f"{self.feed}.{column.id}: required_when names no value of {other}")
+        return self
+
+    @property
+    def keys(self) -> list[Column]:
+        return [column for column in self.columns if column.key]
+
+    @property
+    def has_void(self) -> bool:
+        return any(column.id == "void" for column in self.columns)
+
+    def column(self, column_id: str) -> Column:
+        return next(column for column in self.columns if column.id == column_id)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the contract's meaning: a lake file says which contract it was read under."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def normalise(text: str) -> str:
+    """NFKC (full-width digits and letters become plain ones), then trimmed."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def normalise_header(text: str) -> str:
+    """A header without spaces, line breaks, case, and what stands in its brackets."""
+    return re.sub(r"\(.*?\)$", "", re.sub(r"\s+", "", normalise(text)).casefold())
+
+
+def header_unit(text: str) -> str | None:
+    """What stands in a header's last brackets: `金额（万元）` gives `万元`."""
+    match = re.search(r"\(([^()]*)\)$", re.sub(r"\s+", "", normalise(text)))
+    return match.group(1) if match else None
+
+
+@cache
+def load_contracts(folder: Path = CONTRACTS) -> dict[str, Contract]:
+    """Every contract of `folder` by feed.
+
+    Raises:
+        ValueError: a file is not a valid contract, or is not named after its feed; the message names the file.
+    """
+    contracts = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            contract = Contract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (ValueError, yaml.YAMLError) as error:
+            raise ValueError(f"{path}: not a valid contract: {error}") from error
+        if contract.feed != path.stem:
+            raise ValueError(f"{path}: holds the contract of {contract.feed}; name the file after its feed")
+        contracts[contract.feed] = contract
+    return contracts

@@ -1,0 +1,145 @@
+"""What the DAGs make of the pipeline's answers, each task run for real but with a pipeline that only answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hfc import pipeline
+from hfc.home import GateFailed, Home
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def metadata() -> None:
+    """An empty metadata database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def dags(metadata: None) -> dict[str, Any]:
+    """The DAGs, parsed anew: a test run leaves its params in the DAG object."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(DAGS)
+    assert not bag.import_errors
+    return bag.dags
+
+
+@pytest.fixture
+def run(dags: dict[str, Any], home: Path) -> Run:
+    """Run a DAG once; gives the state of the run and of each task (mapped ones as a list, in order)."""
+
+    def once(dag_id: str, **conf: Any) -> dict[str, Any]:
+        finished = dags[dag_id].test(run_conf=conf)
+        states: dict[str, Any] = {"run": str(finished.state)}
+        for instance in sorted(finished.get_task_instances(), key=lambda ti: ti.map_index):
+            state = str(instance.state)
+            if instance.map_index >= 0:
+                states.setdefault(instance.task_id, []).append(state)
+            else:
+                states[instance.task_id] = state
+        return states
+
+    return once
+
+
+@pytest.fixture
+def deliveries(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let these deliveries wait; their load ends as said, `broken` by an exception."""
+
+    def wait(**outcomes: str) -> None:
+        def load(_: Home, delivery_id: str) -> SimpleNamespace:
+            if outcomes[delivery_id] == "broken":
+                raise RuntimeError("a fault of ours")
+            return SimpleNamespace(outcome=outcomes[delivery_id], summary=lambda: delivery_id)
+
+        monkeypatch.setattr(pipeline, "receive", lambda home, landing: list(outcomes))
+        monkeypatch.setattr(pipeline, "load", load)
+
+    return wait
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "load", "announce", "state"),
+    [
+        ({}, "skipped", "skipped", "success"),
+        ({"a": "loaded", "b": "unchanged"}, ["success", "success"], "success", "success"),
+        ({"a": "unchanged"}, ["success"], "skipped", "success"),
+        ({"a": "rejected"}, ["success"], "skipped", "success"),
+        ({"a": "broken", "b": "loaded"}, ["failed", "success"], "success", "failed"),
+        ({"a": "broken"}, ["failed"], "upstream_failed", "failed"),
+    ],
+)
+def test_only_what_was_loaded_is_announced(
+    run: Run, deliveries: Callable[..., None], outcomes: dict[str, str], load: Any, announce: str, state: str
+) -> None:
+    deliveries(**outcomes)
+    states = run("ingest_deliveries")
+    assert (states["load"], states["announce"], states["run"]) == (load, announce, state)
+
+
+def test_a_failed_receive_fails_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(home: Home, landing: Path) -> list[str]:
+        raise OSError("no such share")
+
+    monkeypatch.setattr(pipeline, "receive", fail)
+    states = run("ingest_deliveries")
+    assert (states["receive"], states["announce"], states["run"]) == ("failed", "upstream_failed", "failed")
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refusal: str | None = None) -> list[Any]:
+    """A pipeline that builds, judges and publishes as said; gives the list of what it was asked."""
+    asked: list[Any] = []
+
+    def build(home: Home, as_of: date | None = None) -> SimpleNamespace:
+        asked.append(("build", as_of))
+        return SimpleNamespace(up_to_date=up_to_date, release_id="r1", as_of=as_of)
+
+    def gate(home: Home) -> None:
+        asked.append("gate")
+        if refusal:
+            raise GateFailed(refusal)
+
+    def publish(home: Home) -> SimpleNamespace:
+        asked.append("publish")
+        return SimpleNamespace(release_id="r1", path=home.releases / "r1")
+
+    for step in (build, gate, publish):
+        monkeypatch.setattr(pipeline, step.__name__, step)
+    return asked
+
+
+def test_a_release_goes_through_build_gate_and_publish(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch)
+    assert run("publish_release")["run"] == "success"
+    assert asked == [("build", None), "gate", "publish"]
+
+
+def test_a_person_may_ask_for_a_past_day(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch)
+    run("publish_release", as_of="2024-02-29")
+    assert asked[0] == ("build", date(2024, 2, 29))
+
+
+def test_nothing_is_judged_when_the_release_is_up_to_date(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch, up_to_date=True)
+    states = run("publish_release")
+    assert states == {"run": "success", "build": "success", "gate": "skipped", "publish": "skipped"}
+    assert asked == [("build", None)]
+
+
+def test_a_refusal_fails_the_gate_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer(monkeypatch, refusal="fund_subscribed: 50000000 is beyond 1000000")
+    states = run("publish_release")
+    assert states == {"run": "failed", "build": "success", "gate": "failed", "publish": "upstream_failed"}
+    assert asked.count("gate") == 1
