@@ -1,0 +1,155 @@
+"""lake → candidate: one dbt build in this process over exactly the deliveries known at `as_of`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from hfc import __version__
+from hfc.home import GateFailed, HfcError, Home, write_json
+from ingest.contract import Contract, load_contracts
+from ingest.lake import known_deliveries, lake_file
+from ingest.rows import MONEY, lake_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = ROOT / "dbt_project"
+# What decides the numbers: the code that reads and computes, its seeds and its contracts.
+_SOURCES = ("hfc/*.py", "ingest/**/*.py", "ingest/**/*.yaml", "expectations/*.py", "publish/*.py",
+            "dbt_project/**/*.sql", "dbt_project/**/*.yml", "dbt_project/**/*.csv", "requirements.lock")
+_SQL_TYPES = {"date": "DATE", "flag": "BOOLEAN", "money": MONEY, "number": MONEY}
+
+
+@dataclass(frozen=True)
+class Build:
+    """A candidate, or the news that the current release already holds exactly these inputs."""
+
+    release_id: str
+    as_of: date
+    up_to_date: bool
+
+
+def code_version() -> str:
+    """Package version and a digest of every file that decides a published number."""
+    digest = hashlib.sha256()
+    paths = {path for pattern in _SOURCES for path in ROOT.glob(pattern) if "target" not in path.parts}
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(ROOT)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def report_month(as_of: date) -> date:
+    """First day of the last month that ended on or before `as_of`."""
+    return ((as_of + timedelta(days=1)).replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _plan(home: Home, as_of: date | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The build's context and its deliveries."""
+    loaded = [d["published_on"] for d in known_deliveries(home) if d["outcome"] == "loaded"]
+    if not loaded:
+        raise HfcError("no delivery has been loaded yet: put files in <landing>/<feed>/ and run hfc ingest")
+    as_of = as_of or date.fromisoformat(max(loaded))
+    deliveries = known_deliveries(home, as_of)
+    if not any(d["outcome"] == "loaded" for d in deliveries):
+        raise HfcError(f"no loaded delivery was published on or before {as_of}; the first is of {min(loaded)}")
+    inputs = sorted([d["feed"], d["published_on"], d["file"], d["sha256"], d["outcome"]] for d in deliveries)
+    inputs_sha256 = hashlib.sha256(json.dumps(inputs, ensure_ascii=False).encode()).hexdigest()
+    code = code_version()
+    identity = hashlib.sha256(f"{as_of}{inputs_sha256}{code}".encode()).hexdigest()
+    context = {
+        "release_id": f"{as_of:%Y%m%d}-{identity[:12]}",
+        "as_of": as_of.isoformat(),
+        "report_month": report_month(as_of).isoformat(),
+        "previous_release_id": os.readlink(home.current).rpartition("/")[2] if home.current.is_symlink() else None,
+        "inputs_sha256": inputs_sha256,
+        "code_version": code,
+    }
+    return context, deliveries
+
+
+def build(home: Home, as_of: date | None = None) -> Build:
+    """Build the candidate warehouse for `as_of` (default: the latest publication date of a loaded delivery).
+
+    Raises:
+        GateFailed: a dbt test refused the candidate.
+        HfcError: nothing is loaded, or dbt itself failed.
+    """
+    context, deliveries = _plan(home, as_of)
+    result = Build(context["release_id"], date.fromisoformat(context["as_of"]), False)
+    if context["previous_release_id"] == result.release_id:
+        return Build(result.release_id, result.as_of, True)
+    _create_sources(home, context, deliveries)
+    _run_dbt(home)
+    inputs = [{k: d[k] for k in ("feed", "file", "sha256", "published_on", "outcome")} for d in deliveries]
+    write_json(home.warehouse / "build.json", {**context, "inputs": inputs})
+    return result
+
+
+def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[str, Any]]) -> None:
+    """A fresh candidate whose schema `lake` shows dbt the context, the deliveries and the accepted rows."""
+    home.warehouse.mkdir(parents=True, exist_ok=True)
+    for leftover in ("candidate.duckdb", "candidate.duckdb.wal", "build.json", "gate.json"):
+        (home.warehouse / leftover).unlink(missing_ok=True)
+    with duckdb.connect(str(home.candidate)) as connection:
+        connection.execute("CREATE SCHEMA lake")
+        connection.execute(
+            "CREATE TABLE lake.context (release_id VARCHAR, as_of DATE, report_month DATE, "
+            "previous_release_id VARCHAR, inputs_sha256 VARCHAR, code_version VARCHAR)"
+        )
+        connection.execute("INSERT INTO lake.context VALUES (?, ?, ?, ?, ?, ?)", list(context.values()))
+        types = {"seq": "BIGINT", "bytes": "BIGINT", "published_on": "DATE", "synthetic": "BOOLEAN"}
+        names = ("delivery_id", "seq", "feed", "file", "sha256", "bytes", "published_on", "outcome", "reason",
+                 "rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate", "source_url", "licence", "note",
+                 "synthetic")  # fmt: skip
+        columns = ", ".join(f"{n} {types.get(n, 'BIGINT' if n.startswith('rows_') else 'VARCHAR')}" for n in names)
+        connection.execute(f"CREATE TABLE lake.delivery ({columns})")
+        connection.executemany(
+            f"INSERT INTO lake.delivery VALUES ({', '.join('?' * len(names))})", [[d[n] for n in names] for d in deliveries]
+        )
+        for contract in load_contracts().values():
+            connection.execute(_feed_view(home, contract, deliveries))
+
+
+def _feed_view(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
+    """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
+    files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
+    columns = {"delivery_id": "VARCHAR", "line": "BIGINT"}
+    columns |= {lake_name(c): _SQL_TYPES.get(c.type, "VARCHAR") for c in contract.columns}
+    columns |= {"flags": "VARCHAR[]", "content_hash": "VARCHAR"}
+    selected = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
+    if not files:
+        selected = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+        return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} WHERE false"
+    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM read_parquet([{quoted}])"
+
+
+def _run_dbt(home: Home) -> None:
+    """`dbt build` in this process; its artefacts stay below the home."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    os.environ["HFC_CANDIDATE"] = str(home.candidate)
+    arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-format-file", "text",
+                 "--target-path", str(home.warehouse / "dbt"), "--log-path", str(home.warehouse / "logs")]  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = dbtRunner().invoke(["--quiet", *arguments])
+    DuckDBConnectionManager.close_all_connections()
+    log = home.warehouse / "logs" / "dbt.log"
+    if result.exception or result.result is None:
+        raise HfcError(f"dbt stopped: {result.exception}; the whole log is {log}")
+    failed = [node for node in result.result if node.status in ("fail", "error")]
+    errors = [n.node.name for n in failed if n.status == "error"]
+    if errors:
+        raise HfcError(f"dbt could not build {', '.join(errors[:5])}: {failed[0].message}; the whole log is {log}")
+    if failed:
+        names = ", ".join(node.node.name for node in failed[:10])
+        raise GateFailed(f"{len(failed)} dbt tests refused the candidate: {names}; the whole log is {log}")

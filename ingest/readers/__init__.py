@@ -1,0 +1,1 @@
+"""Readers turn a delivery's bytes into records of text cells; the bytes decide the format, never the suffix."""
