@@ -62,7 +62,10 @@ class Column(_Strict):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
-        re.compile(value or "")
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value} is no regular expression: {error}") from None
         return value
 
     @model_validator(mode="after")

@@ -229,8 +229,9 @@ def write_quarantined(
         COPY (SELECT {_text(delivery_id)} AS delivery_id, line, faults[1]."column" AS "column",
                 coalesce(faults[1].rule, 'rejected_delivery') AS rule, faults[1].value AS value,
                 CASE WHEN len(faults) = 0 THEN ['rejected_delivery']
-                     ELSE list_transform(faults, lambda fault: fault.rule) END AS rules, faults, raw
-              FROM judged WHERE len(faults) > 0 OR {everything} ORDER BY position)
+                     ELSE list_filter(broken, lambda rule, i: list_position(broken, rule) = i) END AS rules, faults, raw
+              FROM (SELECT *, list_transform(faults, lambda fault: fault.rule) AS broken FROM judged)
+              WHERE len(faults) > 0 OR {everything} ORDER BY position)
         TO {_text(str(target))} (FORMAT parquet, COMPRESSION zstd)
         """
     )

@@ -57,32 +57,22 @@ def read_table(contract: Contract, text: str) -> Table:
     Raises:
         Unreadable: no header, a required column missing or named twice, an unknown unit, or no row.
     """
-    readings, failure = [], None
+    readings, failures = [], []
     for delimiter in (",", "\t"):
         try:
             readings.append(records(text, delimiter))
         except Unreadable as error:
-            failure = error
-    if not readings:
-        raise failure or Unreadable("unreadable")
+            failures.append(error)
     try:
         reading, start = find_header(contract, readings)
-    except Unreadable:
-        raise failure or Unreadable(str(_missing(contract, readings))) from None
+    except Unreadable as error:
+        raise (failures or [error])[0] from None
     table = _columns(contract, reading[start].cells)
     table.powers = _powers(contract, table, reading[:start])
     _sort_rows(contract, table, reading[start + 1 :])
     if not table.rows:
         raise Unreadable("empty: a header without a row")
     return table
-
-
-def _missing(contract: Contract, readings: list[list[Record]]) -> Unreadable:
-    try:
-        find_header(contract, readings)
-    except Unreadable as error:
-        return error
-    raise AssertionError("a header was found after all")
 
 
 def _columns(contract: Contract, cells: list[str]) -> Table:

@@ -1,0 +1,35 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.9
+HOME_DIR ?= var
+BIN := .venv/bin
+
+.PHONY: run test check setup airflow lock
+
+run: setup  ## Simulate labelled deliveries, run the whole way, print the attainment board
+	$(BIN)/hfc simulate --out $(HOME_DIR)/landing
+	$(BIN)/hfc run --home $(HOME_DIR)
+
+test: check  ## Install and run every test
+	$(BIN)/python -m pytest
+
+check: setup  ## Formatting, lint, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login
+	HFC_HOME=$(HOME_DIR) $(BIN)/python -m hfc.airflow
+
+setup: .venv/.installed  ## Install exactly what the lock names into .venv
+
+.venv/.installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	PATH="$$PATH:$(CURDIR)/$(BIN)"; \
+	uv pip sync --quiet --python $(BIN)/python --require-hashes --no-build --compile-bytecode requirements.lock; \
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:  ## Resolve again after a change of pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--all-extras --no-build pyproject.toml --output-file requirements.lock

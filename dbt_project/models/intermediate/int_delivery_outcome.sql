@@ -1,0 +1,17 @@
+-- Deliveries with the rows that only repeat an earlier delivery moved from accepted to duplicate.
+with repeated as (
+    {% for feed in ['institution_register', 'fund_commitments', 'public_series'] %}
+    select delivery_id, count(*) as rows_repeated
+    from {{ ref('stg_' ~ feed ~ '_versions') }}
+    where is_duplicate
+    group by delivery_id
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+)
+
+select
+    d.* exclude (rows_accepted, rows_duplicate),
+    d.rows_accepted - coalesce(r.rows_repeated, 0) as rows_accepted,
+    d.rows_duplicate + coalesce(r.rows_repeated, 0) as rows_duplicate
+from {{ source('lake', 'delivery') }} as d
+left join repeated as r on d.delivery_id = r.delivery_id

@@ -1,0 +1,15 @@
+-- How fresh each feed is on the as-of date.
+select
+    f.feed,
+    max(d.published_on) filter (where d.outcome = 'loaded') as last_loaded_on,
+    coalesce(arg_max(d.outcome = 'rejected', (d.published_on, d.seq)), false) as is_rejected,
+    coalesce(
+        max(c.as_of) - max(d.published_on) filter (where d.outcome = 'loaded') >= f.stale_after_days,
+        false
+    ) as is_stale
+from {{ ref('feed') }} as f
+cross join {{ source('lake', 'context') }} as c
+-- The same bytes again are no news: they neither refresh a feed nor mend a rejection.
+left join {{ source('lake', 'delivery') }} as d
+    on f.feed = d.feed and d.outcome in ('loaded', 'rejected')
+group by f.feed, f.stale_after_days

@@ -1,0 +1,79 @@
+with monthly as (
+    select
+        o.metric_id,
+        o.month,
+        o.dimension,
+        o.member,
+        o.value,
+        o.obs_status,
+        m.measure,
+        m.unit,
+        string_split(m.frequencies, ' ') as frequencies,
+        c.report_month,
+        c.as_of
+    from {{ ref('int_metric_monthly') }} as o
+    inner join {{ ref('metric') }} as m on o.metric_id = m.metric_id
+    cross join {{ source('lake', 'context') }} as c
+),
+
+by_frequency as (
+    select
+        *,
+        'M' as frequency,
+        strftime(month, '%Y-%m') as period,
+        month as last_month
+    from monthly
+    union all
+    select
+        *,
+        'Q' as frequency,
+        year(month) || '-Q' || quarter(month) as period,
+        (date_trunc('quarter', month) + interval 2 month)::date as last_month
+    from monthly
+    union all
+    select
+        *,
+        'A' as frequency,
+        year(month)::varchar as period,
+        make_date(year(month), 12, 1) as last_month
+    from monthly
+),
+
+rolled_up as (
+    select
+        metric_id,
+        frequency,
+        period,
+        last_month,
+        dimension,
+        member,
+        unit,
+        as_of,
+        case
+            when bool_or(obs_status = 'M' and (measure = 'flow' or month = last_month)) then null
+            when measure = 'flow' then sum(value)
+            else max(value) filter (where month = last_month)
+        end as value,
+        case measure
+            when 'flow' then ['A', 'P', 'E', 'M'][max(list_position(['A', 'P', 'E', 'M'], obs_status))]
+            else max(obs_status) filter (where month = last_month)
+        end as obs_status
+    from by_frequency
+    where list_contains(frequencies, frequency) and last_month <= report_month
+    group by metric_id, frequency, period, last_month, dimension, member, unit, as_of, measure
+)
+
+select
+    metric_id,
+    frequency,
+    period,
+    last_day(last_month) as period_end,
+    dimension,
+    member,
+    value::decimal(28, 10) as value,
+    unit,
+    obs_status,
+    'F' as conf_status,
+    as_of
+from rolled_up
+order by metric_id, frequency, period, dimension, member

@@ -1,0 +1,192 @@
+with metric_feed as (
+    select
+        metric_id,
+        unnest(string_split(source_feeds, ' ')) as feed
+    from {{ ref('metric') }}
+),
+
+metric_input as (
+    select
+        f.metric_id,
+        min(s.last_loaded_on) as last_loaded_on,
+        min(case
+            when s.last_loaded_on is null then 'No delivery of the feed ' || f.feed || ' has been loaded.'
+            when s.is_rejected then 'The latest delivery of the feed ' || f.feed || ' was rejected.'
+            when s.is_stale
+                then 'The feed ' || f.feed || ' is stale: its latest delivery is of ' || s.last_loaded_on || '.'
+        end) as problem
+    from metric_feed as f
+    left join {{ ref('int_feed_status') }} as s on f.feed = s.feed
+    group by f.metric_id
+),
+
+target as (
+    select
+        t.*,
+        m.computed,
+        string_split(m.frequencies, ' ')[1] as finest,
+        i.last_loaded_on,
+        i.problem,
+        c.as_of,
+        c.report_month,
+        c.report_month >= make_date(t.year, 12, 1) as is_over,
+        year(c.report_month) >= t.year as is_begun,
+        greatest(date_diff('month', c.report_month, make_date(t.year, 12, 1)), 0) as months_left
+    from {{ ref('plan_target') }} as t
+    inner join {{ ref('metric') }} as m on t.metric_id = m.metric_id
+    inner join metric_input as i on t.metric_id = i.metric_id
+    cross join {{ source('lake', 'context') }} as c
+),
+
+observed as (
+    select metric_id, dimension, member, frequency, period, period_end, value
+    from {{ ref('metric_observation') }}
+    where value is not null
+),
+
+-- Everything of the metric's own observations that a target may need.
+point as (
+    select
+        t.target_id,
+        count(*) filter (where o.frequency = t.finest) as points,
+        max(o.value) filter (where o.frequency = 'A' and year(o.period_end) = t.year) as year_value,
+        max(o.period) filter (where o.frequency = 'A' and year(o.period_end) = t.year) as year_period,
+        arg_max(o.value, o.period_end) filter (where o.frequency = t.finest) as latest_value,
+        max(o.period) filter (where o.frequency = t.finest) as latest_period,
+        sum(o.value) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_value,
+        max(o.period) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_period,
+        max(month(o.period_end)) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_month,
+        -- The milestones of the plan lie two years apart.
+        max(o.value) filter (where o.frequency = 'A' and year(o.period_end) = t.year - 2) as base_value
+    from target as t
+    left join observed as o
+        on t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
+    group by t.target_id
+),
+
+last_year as (
+    select
+        t.target_id,
+        sum(o.value) filter (where month(o.period_end) <= p.ytd_month) as ytd_value,
+        sum(o.value) as year_value
+    from target as t
+    inner join point as p on t.target_id = p.target_id
+    inner join observed as o
+        on t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
+        and t.finest = o.frequency and year(o.period_end) = t.year - 1
+    group by t.target_id, t.finest
+    -- A year the feed covers only in part has no share that could be carried over.
+    having count(*) = case t.finest when 'M' then 12 when 'Q' then 4 else 1 end
+),
+
+actual as (
+    select
+        t.*,
+        p.points,
+        p.base_value,
+        case
+            when t.is_over then p.year_value
+            when t.measure != 'flow' then p.latest_value
+            else p.ytd_value
+        end::decimal(28, 10) as actual,
+        case
+            when t.is_over then p.year_period
+            when t.measure != 'flow' then p.latest_period
+            else p.ytd_period
+        end as actual_period,
+        p.ytd_month,
+        case
+            when l.year_value > 0 then {{ decimal_ratio('l.ytd_value', 'l.year_value') }}
+            else {{ decimal_ratio('p.ytd_month', '12') }}
+        end as share
+    from target as t
+    inner join point as p on t.target_id = p.target_id
+    left join last_year as l on t.target_id = l.target_id
+),
+
+expectation as (
+    select
+        *,
+        case
+            when actual is null then null
+            when is_over or operator = '=' or measure = 'ratio' then low
+            when measure = 'stock'
+                then {{ decimal_ratio(
+                    'base_value * months_left + low * (24 - months_left)', '24'
+                ) }}
+            else (low * share::decimal(18, 10))::decimal(28, 10)
+        end::decimal(28, 10) as expected,
+        case operator when '=' then actual <= low else actual >= low end as is_met
+    from actual
+),
+
+judged as (
+    select
+        *,
+        case
+            when not computed then 'The warehouse does not compute this metric yet.'
+            when problem is not null then problem
+            when measure = 'flow' and not is_begun then 'The year of the target has not begun.'
+            when actual is null then 'The metric has no observation for the period.'
+            when points < 3 and finest != 'A' then 'The metric has fewer than three observations.'
+            when is_over and last_loaded_on < make_date(year, 12, 31)
+                then 'The year is over, but nothing has been delivered since it ended.'
+            when expected is null and not is_met
+                then 'What to expect by now is unknown: there is no value for the end of ' || (year - 2) || '.'
+        end as obstacle
+    from expectation
+),
+
+rated as (
+    select
+        *,
+        case
+            when obstacle is not null then 'no_data'
+            when operator = '=' and not is_met then 'missed'
+            when is_over and is_met then 'achieved'
+            when is_over then 'missed'
+            when operator = '=' then 'on_track'
+            when is_met and measure = 'stock' then 'achieved'
+            when is_met or actual >= expected then 'on_track'
+            when actual >= 0.9::decimal(2, 1) * expected then 'at_risk'
+            else 'off_track'
+        end as status
+    from judged
+)
+
+select
+    target_id,
+    metric_id,
+    dimension,
+    member,
+    year,
+    measure,
+    operator,
+    low,
+    high,
+    unit,
+    actual,
+    actual_period,
+    expected,
+    {{ decimal_ratio('(actual * 100)', 'low') }} as attainment_pct,
+    (low - actual)::decimal(28, 10) as gap,
+    case
+        when actual is null or is_over or operator = '=' or measure = 'ratio' then null
+        when is_met then 0
+        else {{ decimal_ratio('(low - actual)::decimal(28, 10)', 'months_left') }}
+    end::decimal(28, 10) as required_pace,
+    status,
+    case
+        when obstacle is not null then obstacle
+        when status = 'achieved' and is_over then 'The year is over and the target was met.'
+        when status = 'achieved' then 'The target is already met.'
+        when status = 'missed' and is_over then 'The year is over and the target was not met.'
+        when status = 'missed' then 'The bound has been breached.'
+        when status = 'on_track' and operator = '=' then 'The bound holds so far.'
+        when status = 'on_track' then 'The actual value is at or above what is expected by now.'
+        when status = 'at_risk' then 'The actual value is below what is expected by now, but at least 90 percent of it.'
+        else 'The actual value is below 90 percent of what is expected by now.'
+    end as reason,
+    as_of
+from rated
+order by target_id

@@ -1,0 +1,12 @@
+select
+    c.release_id,
+    c.as_of,
+    -- The clock of the inputs, not of the machine: equal inputs give an equal release.
+    c.as_of::timestamp as created_at,
+    c.inputs_sha256,
+    c.code_version,
+    c.previous_release_id,
+    coalesce(
+        (select bool_or(d.synthetic) from {{ source('lake', 'delivery') }} as d where d.outcome = 'loaded'), false
+    ) as synthetic
+from {{ source('lake', 'context') }} as c

@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ versions(source('lake', 'fund_commitments'), ['change_id'], void='r.void') }}

@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ versions(source('lake', 'institution_register'), ['event_id'], void='r.void') }}

@@ -1,0 +1,48 @@
+"""Expectations about the plan's targets and their attainment."""
+
+from __future__ import annotations
+
+from expectations.suite import Suite, not_null
+
+TARGETS = 38
+STATUSES = ("achieved", "on_track", "at_risk", "off_track", "missed", "no_data")
+
+TARGET_QUERY = "SELECT target_id, metric_id, dimension, member, CAST(year AS VARCHAR) AS year FROM published.plan_target"
+ATTAINMENT_QUERY = """
+SELECT
+    a.target_id,
+    a.metric_id,
+    a.status,
+    a.reason,
+    CAST(a.as_of AS VARCHAR) AS as_of,
+    CASE WHEN t.target_id IS NULL THEN a.target_id END AS target_fault
+FROM published.plan_attainment AS a
+LEFT JOIN published.plan_target AS t ON t.target_id = a.target_id
+"""
+
+
+def suites() -> list[Suite]:
+    """The suites of this subject."""
+    import great_expectations.expectations as gxe
+
+    target = Suite(
+        name="plan_target",
+        query=TARGET_QUERY,
+        expectations=(
+            gxe.ExpectTableRowCountToEqual(value=TARGETS),
+            gxe.ExpectColumnValuesToBeUnique(column="target_id"),
+            *not_null("target_id", "metric_id", "dimension", "member", "year"),
+        ),
+    )
+    attainment = Suite(
+        name="plan_attainment",
+        query=ATTAINMENT_QUERY,
+        expectations=(
+            gxe.ExpectTableRowCountToEqual(value=TARGETS),
+            gxe.ExpectColumnValuesToBeUnique(column="target_id"),
+            *not_null("target_id", "metric_id", "status", "as_of"),
+            gxe.ExpectColumnValuesToBeInSet(column="status", value_set=list(STATUSES)),
+            gxe.ExpectColumnValuesToBeNull(column="target_fault"),
+        ),
+    )
+    return [target, attainment]

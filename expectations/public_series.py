@@ -1,0 +1,39 @@
+"""Expectations about `published.public_series`."""
+
+from __future__ import annotations
+
+from expectations.suite import Suite, not_null
+
+KEY = ("provider", "dataset", "series_key", "period")
+STATUSES = ("A", "P", "E", "M")
+
+QUERY = """
+SELECT
+    provider,
+    dataset,
+    CAST(series_key AS VARCHAR) AS series_key,
+    period,
+    obs_status,
+    CASE
+        WHEN (value IS NULL) <> coalesce(obs_status = 'M', false)
+            THEN concat_ws(' ', provider, dataset, series_key, period)
+    END AS value_fault
+FROM published.public_series
+"""
+
+
+def suites() -> list[Suite]:
+    """The suites of this subject."""
+    import great_expectations.expectations as gxe
+
+    series = Suite(
+        name="public_series",
+        query=QUERY,
+        expectations=(
+            gxe.ExpectCompoundColumnsToBeUnique(column_list=list(KEY)),
+            *not_null(*KEY, "obs_status"),
+            gxe.ExpectColumnValuesToBeInSet(column="obs_status", value_set=list(STATUSES)),
+            gxe.ExpectColumnValuesToBeNull(column="value_fault"),
+        ),
+    )
+    return [series]

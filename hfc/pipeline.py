@@ -1,0 +1,128 @@
+"""The steps, one function each: what a command and an Airflow task call.
+
+Steps that write the warehouse or the pointer hold the home's lock. `receive` and `load` do not: each delivery has
+files of its own, so several may be loaded at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfc.home import Home
+
+if TYPE_CHECKING:
+    from expectations.gate import Gate
+    from hfc.warehouse import Build
+    from ingest.lake import Outcome
+    from publish.release import Release
+
+Report = Callable[["Outcome"], None]
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run did; `gate` and `release` are missing when there was nothing new."""
+
+    outcomes: list[Outcome]
+    build: Build
+    gate: Gate | None = None
+    release: Release | None = None
+
+
+def quiet(_: object) -> None:
+    """Report nothing."""
+
+
+def receive(home: Home, landing: Path) -> list[str]:
+    """Archive what is in the landing folder; give the deliveries that wait to be loaded."""
+    from ingest import lake
+
+    return lake.receive(home, landing)
+
+
+def load(home: Home, delivery_id: str) -> Outcome:
+    """Parse and validate one delivery into the lake."""
+    from ingest import lake
+
+    return lake.load(home, delivery_id)
+
+
+def ingest(home: Home, landing: Path, report: Report = quiet) -> list[Outcome]:
+    """Load every delivery that waits, and report each."""
+    with home.lock("ingest"):
+        return _ingest(home, landing, report)
+
+
+def build(home: Home, as_of: date | None = None) -> Build:
+    """Build the candidate from the lake."""
+    with home.lock("build"):
+        return _build(home, as_of)
+
+
+def gate(home: Home) -> Gate:
+    """Judge the candidate."""
+    with home.lock("gate"):
+        return _gate(home)
+
+
+def publish(home: Home) -> Release:
+    """Publish the candidate that the gate passed."""
+    with home.lock("publish"):
+        return _publish(home)
+
+
+def rollback(home: Home, release_id: str) -> Release:
+    """Point at an earlier release."""
+    from publish import release
+
+    with home.lock("rollback"):
+        return release.rollback(home, release_id)
+
+
+def run(
+    home: Home, landing: Path, as_of: date | None = None, report: Report = quiet, announce: Announce = quiet
+) -> Run:
+    """Ingest, build, gate and publish; stops after the build when there is nothing new."""
+    with home.lock("run"):
+        announce("Reading deliveries")
+        outcomes = _ingest(home, landing, report)
+        announce("Building the candidate")
+        built = _build(home, as_of)
+        if built.up_to_date:
+            return Run(outcomes, built)
+        announce("Judging the candidate")
+        verdict = _gate(home)
+        announce("Publishing")
+        return Run(outcomes, built, verdict, _publish(home))
+
+
+def _ingest(home: Home, landing: Path, report: Report) -> list[Outcome]:
+    outcomes = []
+    for delivery_id in receive(home, landing):
+        outcome = load(home, delivery_id)
+        report(outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _build(home: Home, as_of: date | None) -> Build:
+    from hfc import warehouse
+
+    return warehouse.build(home, as_of)
+
+
+def _gate(home: Home) -> Gate:
+    from expectations import gate as expectations_gate
+
+    return expectations_gate.gate(home)
+
+
+def _publish(home: Home) -> Release:
+    from publish import release
+
+    return release.publish(home)

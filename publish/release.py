@@ -1,0 +1,256 @@
+"""Immutable releases, and the one pointer that says which of them is current.
+
+A release is made beside the others under a temporary name, made durable, and renamed; then `published/current` moves
+in one rename. A reader sees the old release or the new one, whole. A killed publication is repeated from the start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.gate import candidate_build, gate_file
+from hfc.home import HfcError, Home, UsageError, fsync_directory, sha256_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+DATABASE = "hfc.duckdb"
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+# Small dictionaries that a reader of a release needs beside the published tables.
+DICTIONARY = ("attainment_status", "unit")
+RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+# DuckDB 1.x clients read this one too.
+STORAGE_VERSION = "v1.0.0"
+
+
+@dataclass(frozen=True)
+class Release:
+    """What `publish` did; `created` is false when the release existed and only the pointer moved."""
+
+    release_id: str
+    path: Path
+    created: bool
+
+
+def publish(home: Home) -> Release:
+    """Make the judged candidate a release and point `published/current` at it."""
+    sweep(home)
+    build, digest = passed_candidate(home)
+    release_id = str(build["release_id"])
+    path = home.releases / release_id
+    created = not path.is_dir()
+    if created:
+        create(home, build, digest)
+    point(home, release_id)
+    return Release(release_id, path, created)
+
+
+def rollback(home: Home, release_id: str) -> Release:
+    """Point `published/current` at an earlier release."""
+    if release_id not in release_ids(home):
+        known = ", ".join(release_ids(home)) or "none"
+        raise UsageError(f"There is no release {release_id}; releases: {known}")
+    point(home, release_id)
+    return Release(release_id, home.releases / release_id, False)
+
+
+def current_release(home: Home) -> Path | None:
+    """The directory of the current release, resolved once so that a reader stays with it."""
+    path = home.current.resolve()
+    return path if home.current.is_symlink() and path.is_dir() else None
+
+
+def release_ids(home: Home) -> list[str]:
+    """The complete releases, by name."""
+    if not home.releases.is_dir():
+        return []
+    return sorted(entry.name for entry in home.releases.iterdir() if (entry / MANIFEST).is_file() and not hidden(entry))
+
+
+def manifest_of(release: Path) -> dict[str, Any]:
+    """The manifest of a release."""
+    manifest: dict[str, Any] = json.loads((release / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
+
+
+def release_as_of(home: Home, day: date) -> Path | None:
+    """The newest release whose as_of is not after `day`; of several for one day, the one published last."""
+    manifests = [manifest_of(home.releases / release_id) for release_id in release_ids(home)]
+    eligible = [m for m in manifests if date.fromisoformat(m["as_of"]) <= day]
+    newest = max(eligible, key=lambda m: (m["as_of"], m["published_at"]), default=None)
+    return home.releases / newest["release_id"] if newest else None
+
+
+def hidden(entry: Path) -> bool:
+    """Whether a name in the folder of releases is not a release's."""
+    return entry.name.startswith(".")
+
+
+def sweep(home: Home) -> None:
+    """Remove what killed publications left behind."""
+    for leftover in home.releases.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(leftover)
+
+
+def passed_candidate(home: Home) -> tuple[dict[str, Any], str]:
+    """The candidate's build record and hash, if the gate passed exactly these bytes."""
+    build = candidate_build(home)
+    release_id = str(build["release_id"])
+    if not RELEASE_ID.fullmatch(release_id):
+        raise HfcError(f"{release_id!r} is no usable release id")
+    if not gate_file(home).is_file():
+        raise HfcError(f"Candidate {release_id} has no verdict: run hfc gate first")
+    verdict = json.loads(gate_file(home).read_text(encoding="utf-8"))
+    if verdict["passed"] is not True:
+        raise HfcError(f"The gate refused candidate {verdict['release_id']}: nothing was published")
+    digest = sha256_of(home.candidate)
+    if (verdict["release_id"], verdict["candidate_sha256"]) != (release_id, digest):
+        raise HfcError(f"Candidate {release_id} is not the one that the gate passed: run hfc gate again")
+    return build, digest
+
+
+def create(home: Home, build: dict[str, Any], digest: str) -> None:
+    """Write a whole release under a temporary name, make it durable and read-only, and rename it."""
+    release_id = str(build["release_id"])
+    home.releases.mkdir(parents=True, exist_ok=True)
+    temporary = home.releases / f"{TEMPORARY}{release_id}"
+    try:
+        (temporary / "parquet").mkdir(parents=True)
+        tables = write_tables(home.candidate, temporary)
+        if sha256_of(home.candidate) != digest:
+            raise HfcError(f"Candidate {release_id} changed while it was being published: run hfc run again")
+        write_manifest(temporary, build, digest, tables)
+        seal(temporary)
+        os.rename(temporary, home.releases / release_id)
+        fsync_directory(home.releases)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_tables(candidate: Path, target: Path) -> dict[str, dict[str, Any]]:
+    """Write the DuckDB file and one Parquet file per published table; give rows and hash of each."""
+    tables: dict[str, dict[str, Any]] = {}
+    with copying(candidate, target / DATABASE) as connection:
+        for table in tables_in(connection, "published"):
+            copy_table(connection, "published", table, "published")
+            parquet = target / "parquet" / f"{table}.parquet"
+            rows = write_parquet(connection, table, parquet)
+            tables[table] = {"rows": rows, "sha256": sha256_of(parquet)}
+        present = tables_in(connection, "seeds")
+        for table in DICTIONARY:
+            if table not in present:
+                raise HfcError(f"The candidate has no table seeds.{table}: run hfc build again")
+            copy_table(connection, "seeds", table, "dictionary")
+    if not tables:
+        raise HfcError("The candidate has no published table: run hfc build again")
+    return tables
+
+
+@contextmanager
+def copying(candidate: Path, database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the candidate as `src`, read-only, and the new database as `dst`."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        # One thread and a total order: the same rows give the same bytes.
+        connection.execute("SET threads = 1")
+        connection.execute(f"ATTACH {literal(candidate)} AS src (READ_ONLY)")
+        connection.execute(f"ATTACH {literal(database)} AS dst (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("CREATE SCHEMA dst.published")
+        connection.execute("CREATE SCHEMA dst.dictionary")
+        yield connection
+        connection.execute("CHECKPOINT dst")
+        connection.execute("DETACH dst")
+
+
+def tables_in(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+    """The tables and views of one schema of the candidate, by name."""
+    found = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'src' AND schema_name = $schema "
+        "UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = 'src' AND schema_name = $schema "
+        "ORDER BY ALL",
+        {"schema": schema},
+    ).fetchall()
+    return [name for (name,) in found]
+
+
+def copy_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, into: str) -> None:
+    """Copy one table with its comments."""
+    target = f"dst.{into}.{quoted(table)}"
+    source = f"src.{schema}.{quoted(table)}"
+    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {source} ORDER BY ALL")
+    where = "WHERE database_name = 'src' AND schema_name = $schema AND {} = $table AND comment IS NOT NULL"
+    names = {"schema": schema, "table": table}
+    on_table = connection.execute(
+        f"SELECT comment FROM duckdb_tables() {where.format('table_name')} "
+        f"UNION ALL SELECT comment FROM duckdb_views() {where.format('view_name')}",
+        names,
+    ).fetchall()
+    on_columns = connection.execute(
+        f"SELECT column_name, comment FROM duckdb_columns() {where.format('table_name')}", names
+    ).fetchall()
+    for (comment,) in on_table:
+        connection.execute(f"COMMENT ON TABLE {target} IS {literal(comment)}")
+    for column, comment in on_columns:
+        connection.execute(f"COMMENT ON COLUMN {target}.{quoted(column)} IS {literal(comment)}")
+
+
+def write_parquet(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> int:
+    """Write one published table as Parquet; give its number of rows."""
+    query = f"SELECT * FROM dst.published.{quoted(table)} ORDER BY ALL"
+    written = connection.execute(f"COPY ({query}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+    return int(written[0]) if written else 0
+
+
+def write_manifest(target: Path, build: dict[str, Any], digest: str, tables: dict[str, dict[str, Any]]) -> None:
+    """Write what the release holds and what it was made from."""
+    manifest = {
+        "release_id": build["release_id"],
+        "as_of": build["as_of"],
+        "published_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "inputs": build.get("inputs"),
+        "candidate_sha256": digest,
+        "tables": tables,
+    }
+    text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
+    (target / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def seal(target: Path) -> None:
+    """Make every file durable and read-only."""
+    for path in sorted(target.rglob("*")):
+        if path.is_file():
+            path.chmod(0o444)
+            with open(path, "rb") as handle:
+                os.fsync(handle.fileno())
+    fsync_directory(target / "parquet")
+    fsync_directory(target)
+
+
+def point(home: Home, release_id: str) -> None:
+    """Move `published/current` to a release in one rename."""
+    temporary = home.published / f".current.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(Path("releases") / release_id)
+    os.replace(temporary, home.current)
+    fsync_directory(home.published)
+
+
+def literal(value: object) -> str:
+    """A text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
