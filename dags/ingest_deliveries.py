@@ -54,16 +54,19 @@ def ingest_deliveries() -> None:
         home = Home.at()
         return pipeline.receive(home, home.landing)[:AT_ONCE]
 
-    # A mapped task does not take its docstring for its documentation.
+    # One retry: a process that was killed after its work has not reported what it loaded.
     @task(
+        retries=1,
+        retry_delay=timedelta(seconds=10),
         map_index_template="{{ delivery }}",
+        # a mapped task does not take its docstring for its documentation
         doc_md="Parse and validate one delivery into the lake; refused rows go to quarantine, the outcome is recorded.",
     )
     def load(delivery_id: str) -> dict[str, str]:
         context: Any = get_current_context()
         context["delivery"] = delivery_id
         result = pipeline.load(Home.at(), delivery_id)
-        context["delivery"] = f"{delivery_id}: {result.outcome}"
+        context["delivery"] = f"{result.file}: {result.outcome}"
         log.log(logging.WARNING if result.outcome == "rejected" else logging.INFO, "%s", result.summary())
         return {"delivery": delivery_id, "outcome": result.outcome}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +18,15 @@ LAKE = Asset(name="lake", uri="x-hfc://lake")
 RELEASE = Asset(name="release", uri="x-hfc://release")
 
 log = logging.getLogger("hfc")
+
+
+@contextmanager
+def refusal_is_final() -> Iterator[None]:
+    """A refused candidate fails its task at once: judging it again would give the same verdict."""
+    try:
+        yield
+    except GateFailed as refused:
+        raise AirflowFailException(str(refused)) from None
 
 
 @dag(
@@ -50,8 +61,8 @@ def publish_release() -> None:
     publication is one rename of `published/current`, and a failed gate leaves it where it was.
 
     - **Nothing changed** since the current release: `gate` and `publish` are skipped, the log of `build` says so.
-    - **`gate` failed**: its log lists the checks that failed and the path of the report. Mend the cause, then
-      `hfc replay` or a corrected delivery starts the next run; clearing the task judges the same candidate again.
+    - **`build` or `gate` failed with a refusal**: the log lists the tests or checks, and the path of the report. A
+      corrected delivery starts the next run by itself; after `hfc replay` trigger this DAG by hand.
     - **A release for a past day**: trigger this DAG by hand and fill in *As of*.
 
     The pool `warehouse` has one slot: the candidate has one writer at a time.
@@ -61,7 +72,8 @@ def publish_release() -> None:
     def build(params: dict[str, Any] | None = None) -> str | None:
         """One `dbt build` of the candidate from the lake. Skips what follows when the release has these inputs."""
         as_of = (params or {}).get("as_of")
-        built = pipeline.build(Home.at(), as_of=date.fromisoformat(as_of) if as_of else None)
+        with refusal_is_final():
+            built = pipeline.build(Home.at(), as_of=date.fromisoformat(as_of) if as_of else None)
         if built.up_to_date:
             log.info("Release %s already has exactly these inputs: nothing to judge or publish.", built.release_id)
             return None
@@ -70,11 +82,9 @@ def publish_release() -> None:
 
     @task
     def gate() -> None:
-        """Judge the candidate by the expectations. A refusal fails at once: judging again gives the same verdict."""
-        try:
+        """Judge the candidate by the expectations; what they refuse is not published."""
+        with refusal_is_final():
             pipeline.gate(Home.at())
-        except GateFailed as refused:
-            raise AirflowFailException(str(refused)) from None
 
     @task(outlets=[RELEASE])
     def publish(outlet_events: Any = None) -> str:

@@ -19,8 +19,12 @@ START = date(2022, 1, 1)
 DEMO = Path(__file__).parent.parent / "demo"
 LABEL = "模拟数据 SYNTHETIC DATA, not actual figures"
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_CATEGORIES = {"持牌金融机构": ("J6621", 3.4), "金融科技企业": ("I6510", 2.9), "配套机构": ("L7231", 2.2),
-               "基金机构": ("J6760", 13.5)}
+_CATEGORIES = {
+    "持牌金融机构": ("J6621", 3.4),
+    "金融科技企业": ("I6510", 2.9),
+    "配套机构": ("L7231", 2.2),
+    "基金机构": ("J6760", 13.5),
+}
 _REGISTER = ["事件编号", "事件日期", "事件类型", "统一社会信用代码", "机构名称", "机构类别", "行业代码", "楼宇"]
 _FUNDS = ["变动编号", "基金编码", "管理人代码", "变动日期"]
 
@@ -41,7 +45,9 @@ def simulate(out: Path, months: int = 50, seed: int = 1) -> list[Path]:
         stamp = f"synthetic__{last + timedelta(days=8):%Y%m%d}.csv"
         register = _register_month(rng, residents, first, last)
         funds, unit = _fund_month(rng, residents, first, last)
-        written.append(_write(out / "institution_register" / f"institution_register_{stamp}", _REGISTER, register, index))
+        written.append(
+            _write(out / "institution_register" / f"institution_register_{stamp}", _REGISTER, register, index)
+        )
         header = [*_FUNDS, f"认缴变动额({unit})", f"实缴变动额（{unit}）"]
         written.append(_write(out / "fund_commitments" / f"fund_commitments_{stamp}", header, funds, index + 1))
     return written + _copy_real_excerpts(out)
@@ -71,7 +77,12 @@ def _day(rng: random.Random, first: date, last: date) -> date:
 
 def _spelled(rng: random.Random, day: date) -> str:
     return rng.choice(
-        [f"{day:%Y-%m-%d}", f"{day.year}/{day.month}/{day.day}", f"{day:%Y%m%d}", f"{day.year}年{day.month}月{day.day}日"]
+        [
+            f"{day:%Y-%m-%d}",
+            f"{day.year}/{day.month}/{day.day}",
+            f"{day:%Y%m%d}",
+            f"{day.year}年{day.month}月{day.day}日",
+        ]
     )
 
 

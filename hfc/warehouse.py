@@ -23,8 +23,17 @@ from ingest.rows import MONEY, lake_name
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
 # What decides the numbers: the code that reads and computes, its seeds and its contracts.
-_SOURCES = ("hfc/*.py", "ingest/**/*.py", "ingest/**/*.yaml", "expectations/*.py", "publish/*.py",
-            "dbt_project/**/*.sql", "dbt_project/**/*.yml", "dbt_project/**/*.csv", "requirements.lock")
+_SOURCES = (
+    "hfc/*.py",
+    "ingest/**/*.py",
+    "ingest/**/*.yaml",
+    "expectations/*.py",
+    "publish/*.py",
+    "dbt_project/**/*.sql",
+    "dbt_project/**/*.yml",
+    "dbt_project/**/*.csv",
+    "requirements.lock",
+)
 _SQL_TYPES = {"date": "DATE", "flag": "BOOLEAN", "money": MONEY, "number": MONEY}
 
 
@@ -112,7 +121,8 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
         columns = ", ".join(f"{n} {types.get(n, 'BIGINT' if n.startswith('rows_') else 'VARCHAR')}" for n in names)
         connection.execute(f"CREATE TABLE lake.delivery ({columns})")
         connection.executemany(
-            f"INSERT INTO lake.delivery VALUES ({', '.join('?' * len(names))})", [[d[n] for n in names] for d in deliveries]
+            f"INSERT INTO lake.delivery VALUES ({', '.join('?' * len(names))})",
+            [[d[n] for n in names] for d in deliveries],
         )
         for contract in load_contracts().values():
             connection.execute(_feed_view(home, contract, deliveries))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -143,6 +143,7 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
+@lru_cache(maxsize=4096)
 def normalise_header(text: str) -> str:
     """A header without spaces, line breaks, case, and what stands in its brackets."""
     return re.sub(r"\(.*?\)$", "", re.sub(r"\s+", "", normalise(text)).casefold())

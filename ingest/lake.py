@@ -12,8 +12,11 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +217,7 @@ def _read(home: Home, delivery: dict[str, Any]) -> tuple[Contract, Table]:
 
 def _load_rows(home: Home, delivery: dict[str, Any]) -> Outcome:
     contract, table = _read(home, delivery)
-    with duckdb.connect() as connection:
+    with _engine() as connection:
         rows.judge(connection, contract, table, date.fromisoformat(delivery["published_on"]))
         total, bad, duplicate = connection.execute(
             "SELECT count(*), count(*) FILTER (len(faults) > 0), count(*) FILTER (is_duplicate) FROM judged"
@@ -236,6 +239,21 @@ def _load_rows(home: Home, delivery: dict[str, Any]) -> Outcome:
         delivery, "loaded", reason="; ".join(remarks) or None, contract_sha256=contract.sha256, rows_in=total,
         rows_accepted=total - bad - duplicate, rows_quarantined=bad, rows_duplicate=duplicate,
     )  # fmt: skip
+
+
+@contextmanager
+def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """This process's in-memory database: opening one costs more than judging a small delivery."""
+    connection = _database()
+    try:
+        yield connection
+    finally:
+        connection.execute("DROP TABLE IF EXISTS typed; DROP TABLE IF EXISTS judged")
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def _main_faults(connection: duckdb.DuckDBPyConnection) -> str:

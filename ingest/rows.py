@@ -142,7 +142,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, table: Tabl
     """Create table `judged`: every row with raw cells, typed values, faults in rule order, content, duplicate mark."""
     connection.register("raw", _arrow(contract, table))
     values = ", ".join(f"{value_sql(c, table.powers.get(c.id, 0))[0]} AS v_{c.id}" for c in contract.columns)
-    connection.execute(f"CREATE TABLE typed AS SELECT *, {values} FROM raw")
+    connection.execute(f"CREATE OR REPLACE TABLE typed AS SELECT *, {values} FROM raw")
     if contract.has_void:
         connection.execute("UPDATE typed SET v_void = false WHERE n_void IS NULL")
     ordered = sorted(_faults(contract, table.powers), key=lambda fault: RULES.index(fault[0]))
@@ -159,7 +159,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, table: Tabl
     )
     connection.execute(
         f"""
-        CREATE TABLE judged AS
+        CREATE OR REPLACE TABLE judged AS
         WITH content AS (
             SELECT *, {_content(contract)} AS content_hash,
                 list_filter([{faults}], lambda fault: fault IS NOT NULL) AS own
@@ -220,9 +220,7 @@ def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, de
     )
 
 
-def write_quarantined(
-    connection: duckdb.DuckDBPyConnection, delivery_id: str, everything: bool, target: Path
-) -> None:
+def write_quarantined(connection: duckdb.DuckDBPyConnection, delivery_id: str, everything: bool, target: Path) -> None:
     """Write the refused rows; `everything` when the delivery is refused whole."""
     connection.execute(
         f"""

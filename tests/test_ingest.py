@@ -79,7 +79,10 @@ def test_shipped_excerpt_loads(tmp_path: Path) -> None:
         (REGISTER, "empty: a header without a row"),
         (b"PK\x03\x04rest", "zip"),
         (b"a,b\n\0,1\n", "NUL byte on line 2"),
-        (REGISTER.replace("事件日期,", "") + "E1,引进,91430100MA4L2XPT07,甲,基金机构\n", "missing required column 事件日期"),
+        (
+            REGISTER.replace("事件日期,", "") + "E1,引进,91430100MA4L2XPT07,甲,基金机构\n",
+            "missing required column 事件日期",
+        ),
         (REGISTER + 'E1,2024-01-02,引进,"91430100', "line 2"),
         (REGISTER + "E1,昨天,引进,91430100MA4L2XPT07,甲,基金机构\n", "date in event_date (1)"),
     ],
@@ -114,7 +117,9 @@ def test_a_landed_file_is_one_delivery_however_often_it_is_seen(tmp_path: Path) 
 def test_publication_date_of_name_sidecar_and_clock(tmp_path: Path) -> None:
     landing = tmp_path / "landing"
     for name in ("a__20240131.csv", "b.csv", "c.csv", "d.csv"):
-        land(landing, "institution_register", name, REGISTER + f"{name},2024-01-02,引进,91430100MA4L2XPT07,甲,基金机构\n")
+        land(
+            landing, "institution_register", name, REGISTER + f"{name},2024-01-02,引进,91430100MA4L2XPT07,甲,基金机构\n"
+        )
     (landing / "institution_register" / "b.csv.meta.yaml").write_text("published_on: 2024-02-01\n")
     (landing / "institution_register" / "d.csv.meta.yaml").write_text("published_on: soon\n")
     moment = 1_709_312_400  # 2024-03-01 17:00 UTC is 2 March in Shanghai

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 # A cell longer than this is a broken quote or an attack, not a statistic.
 CELL_LIMIT = 1 << 20
 
-_BINARY = {b"PK\x03\x04": "a zip archive (.xlsx?)", b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
-           b"\x1f\x8b": "gzip", b"PAR1": "Parquet"}
+_BINARY = {
+    b"PK\x03\x04": "a zip archive (.xlsx?)",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+    b"\x1f\x8b": "gzip",
+    b"PAR1": "Parquet",
+}
 
 
 class Unreadable(Exception):

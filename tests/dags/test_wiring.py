@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,8 @@ def dags(metadata: None) -> dict[str, Any]:
 
     bag = DagBag(DAGS)
     assert not bag.import_errors
+    for task in (task for dag in bag.dags.values() for task in dag.tasks):
+        task.retry_delay = timedelta()
     return bag.dags
 
 
@@ -61,7 +63,7 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def load(_: Home, delivery_id: str) -> SimpleNamespace:
             if outcomes[delivery_id] == "broken":
                 raise RuntimeError("a fault of ours")
-            return SimpleNamespace(outcome=outcomes[delivery_id], summary=lambda: delivery_id)
+            return SimpleNamespace(file=delivery_id, outcome=outcomes[delivery_id], summary=lambda: delivery_id)
 
         monkeypatch.setattr(pipeline, "receive", lambda home, landing: list(outcomes))
         monkeypatch.setattr(pipeline, "load", load)
@@ -97,18 +99,20 @@ def test_a_failed_receive_fails_the_run(run: Run, monkeypatch: pytest.MonkeyPatc
     assert (states["receive"], states["announce"], states["run"]) == ("failed", "upstream_failed", "failed")
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refusal: str | None = None) -> list[Any]:
+def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refused_by: str = "") -> list[Any]:
     """A pipeline that builds, judges and publishes as said; gives the list of what it was asked."""
     asked: list[Any] = []
 
     def build(home: Home, as_of: date | None = None) -> SimpleNamespace:
         asked.append(("build", as_of))
+        if refused_by == "build":
+            raise GateFailed("1 dbt test refused the candidate")
         return SimpleNamespace(up_to_date=up_to_date, release_id="r1", as_of=as_of)
 
     def gate(home: Home) -> None:
         asked.append("gate")
-        if refusal:
-            raise GateFailed(refusal)
+        if refused_by == "gate":
+            raise GateFailed("1 check refused the candidate")
 
     def publish(home: Home) -> SimpleNamespace:
         asked.append("publish")
@@ -138,8 +142,14 @@ def test_nothing_is_judged_when_the_release_is_up_to_date(run: Run, monkeypatch:
     assert asked == [("build", None)]
 
 
-def test_a_refusal_fails_the_gate_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answer(monkeypatch, refusal="fund_subscribed: 50000000 is beyond 1000000")
-    states = run("publish_release")
-    assert states == {"run": "failed", "build": "success", "gate": "failed", "publish": "upstream_failed"}
-    assert asked.count("gate") == 1
+@pytest.mark.parametrize(
+    ("task", "states"),
+    [
+        ("build", {"build": "failed", "gate": "upstream_failed", "publish": "upstream_failed"}),
+        ("gate", {"build": "success", "gate": "failed", "publish": "upstream_failed"}),
+    ],
+)
+def test_a_refusal_is_final(run: Run, monkeypatch: pytest.MonkeyPatch, task: str, states: dict[str, str]) -> None:
+    asked = answer(monkeypatch, refused_by=task)
+    assert run("publish_release") == {"run": "failed", **states}
+    assert len(asked) == len(set(asked))

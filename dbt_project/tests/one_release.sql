@@ -1,0 +1,4 @@
+-- The database is one release.
+select count(*) as releases
+from {{ ref('release') }}
+having count(*) != 1

@@ -1,0 +1,163 @@
+"""From deliveries to published numbers, through the command line, as a person or the scheduler would run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import deliveries
+import duckdb
+import oracle
+import pytest
+
+HFC = Path(sys.executable).parent / "hfc"
+COLUMNS = "metric_id, frequency, period, period_end, dimension, member, value, unit, obs_status, conf_status, as_of"
+
+
+def hfc(*arguments: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(HFC), *map(str, arguments), "--home", str(home)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False
+    )
+
+
+def parquet_bytes(home: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((home / "published/current/parquet").glob("*.parquet"))}
+
+
+def observations(home: Path) -> list[tuple[object, ...]]:
+    source = home / "published/current/parquet/metric_observation.parquet"
+    return duckdb.sql(f"SELECT {COLUMNS} FROM '{source}' ORDER BY ALL").fetchall()
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("landing")
+    deliveries.write_random_landing(folder, 11, size=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("undisturbed")
+    done = hfc("run", "--landing", landing, home=home)
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+def test_every_observation_agrees_with_the_independent_calculation(published: Path, landing: Path) -> None:
+    expected = oracle.compute(landing)
+    assert observations(published) == sorted(expected.observations)
+    assert len(expected.observations) > 500
+
+
+def test_delivery_outcomes_agree_with_the_independent_calculation(published: Path, landing: Path) -> None:
+    names = ("feed", "file", "sha256", "bytes", "published_on", "rows_in", "rows_accepted", "rows_quarantined",
+             "rows_duplicate", "outcome")  # fmt: skip
+    source = published / "published/current/parquet/delivery_outcome.parquet"
+    as_of = observations(published)[0][-1]
+    found = duckdb.sql(f"SELECT {', '.join(names)} FROM '{source}' ORDER BY ALL").fetchall()
+    expected = [tuple(o[n] for n in names) for o in oracle.compute(landing).outcomes if o["published_on"] <= as_of]
+    assert found == sorted(expected)
+
+
+def test_an_earlier_day_sees_what_was_known_then(landing: Path, tmp_path: Path) -> None:
+    from datetime import date
+
+    done = hfc("run", "--landing", landing, "--as-of", "2023-08-15", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert observations(tmp_path) == sorted(oracle.compute(landing, date(2023, 8, 15)).observations)
+
+
+def test_order_threads_and_time_zone_change_no_byte(published: Path, landing: Path, tmp_path: Path) -> None:
+    part = tmp_path / "landing"
+    files = [path for path in landing.glob("*/*") if not path.name.endswith(".meta.yaml")]
+    random.Random(1).shuffle(files)
+    for batch in (files[: len(files) // 2], files):
+        for path in batch:
+            for source in (path, path.with_name(path.name + ".meta.yaml")):
+                target = part / source.relative_to(landing)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if source.exists():
+                    shutil.copy2(source, target)
+        done = hfc("ingest", "--landing", part, home=tmp_path, TZ="Asia/Shanghai", HFC_THREADS="1")
+        assert done.returncode == 0, done.stderr
+    done = hfc("run", "--landing", part, home=tmp_path, TZ="Asia/Shanghai", HFC_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert parquet_bytes(tmp_path) == parquet_bytes(published)
+
+
+def test_a_second_run_publishes_nothing_new(published: Path, landing: Path) -> None:
+    before = os.readlink(published / "published/current")
+    done = hfc("run", "--landing", landing, home=published)
+    assert done.returncode == 0 and "othing new" in done.stdout + done.stderr
+    assert os.readlink(published / "published/current") == before
+
+
+def test_killed_anywhere_then_run_again_gives_the_same_bytes(published: Path, landing: Path, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    command = [str(HFC), "run", "--landing", str(landing), "--home", str(tmp_path)]
+    for _ in range(int(os.environ.get("HFC_KILLS", "6"))):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.2, 16))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = hfc("run", "--landing", landing, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert parquet_bytes(tmp_path) == parquet_bytes(published)
+
+
+def test_a_delivery_that_fails_the_gate_publishes_nothing(published: Path, landing: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(published, home, symlinks=True)
+    before = os.readlink(home / "published/current")
+    bad = tmp_path / "landing/fund_commitments/funds__20241231.csv"
+    bad.parent.mkdir(parents=True)
+    bad.write_text(
+        "变动编号,基金编码,管理人代码,变动日期,认缴变动额(亿元),实缴变动额(亿元)\n"
+        "WRONG-UNIT,SAB123,68501913-3,2024-01-02,50000000,1\n",
+        encoding="utf-8",
+    )
+    done = hfc("run", "--landing", bad.parent.parent, home=home)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "fund_subscribed" in done.stderr
+    assert os.readlink(home / "published/current") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["run", "--landing", "/nowhere/at/all"], 2),
+        (["run", "--as-of", "yesterday"], 2),
+        (["board", "--as-of", "1999-01-01"], 2),
+        (["query", "select nonsense from nowhere"], 2),
+        (["query", "create table x as select 1"], 2),
+        (["rollback", "no-such-release"], 2),
+        (["frobnicate"], 2),
+    ],
+)
+def test_bad_use_gives_one_message(published: Path, arguments: list[str], status: int) -> None:
+    done = hfc(*arguments, home=published)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert done.stderr.strip() and "Traceback" not in done.stderr
+
+
+def test_a_release_answers_people_and_programs(published: Path) -> None:
+    done = hfc("query", "select count(*) as n from plan_attainment", "--json", home=published)
+    assert done.returncode == 0 and "38" in done.stdout
+    for command in ("board", "status", "quarantine"):
+        plain, machine = hfc(command, home=published), hfc(command, "--json", home=published)
+        assert plain.returncode == 0 and plain.stdout.strip(), plain.stderr
+        json.loads(machine.stdout)
+
+
+def test_released_files_are_read_only(published: Path) -> None:
+    release = (published / "published/current").resolve()
+    assert {path.stat().st_mode & 0o777 for path in release.rglob("*") if path.is_file()} == {0o444}

@@ -1,0 +1,131 @@
+"""The gate: each suite is seen accepting and refusing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from expectations import gate as gates
+from hfc import pipeline
+from hfc.home import GateFailed, HfcError, Home, UsageError, sha256_of
+from tests.test_publish import hfc, make_candidate, published
+
+OBSERVATION = "UPDATE published.metric_observation SET {} WHERE period = '2024-05'"
+
+# What is broken; the suite and the column whose check has to say so; a text that the message has to hold.
+FAULTS = [
+    (OBSERVATION.format("value = 2000000"), "metric_observation", "plausible_fault", "fund_subscribed M 2024-05"),
+    (OBSERVATION.format("value = NULL"), "metric_observation", "value_fault", "2024-05"),
+    (OBSERVATION.format("conf_status = 'C'"), "metric_observation", "value_fault", "2024-05"),
+    (OBSERVATION.format("obs_status = NULL"), "metric_observation", "obs_status", "1 of 12"),
+    (OBSERVATION.format("obs_status = 'X'"), "metric_observation", "obs_status", "X"),
+    (OBSERVATION.format("conf_status = 'N'"), "metric_observation", "conf_status", "N"),
+    (OBSERVATION.format("frequency = 'W'"), "metric_observation", "frequency", "W"),
+    (OBSERVATION.format("frequency = 'A'"), "metric_observation", "period_fault", "2024-05"),
+    (OBSERVATION.format("period = '2024-5'"), "metric_observation", "period", "2024-5"),
+    (OBSERVATION.format("metric_id = 'unknown'"), "metric_observation", "dictionary_fault", "unknown"),
+    (
+        "INSERT INTO published.metric_observation FROM published.metric_observation LIMIT 1",
+        "metric_observation",
+        "metric_id, frequency, period, dimension, member",
+        "2024-01",
+    ),
+    (
+        "ALTER TABLE published.metric_observation ADD COLUMN taxpayer VARCHAR",
+        "metric_observation.columns",
+        "metric_id, frequency, period, period_end, dimension, member, value, unit, obs_status, conf_status, as_of",
+        "taxpayer",
+    ),
+    ("DELETE FROM published.plan_target WHERE target_id = '2026_tax'", "plan_target", None, "37"),
+    ("UPDATE published.plan_target SET target_id = '2026_tax'", "plan_target", "target_id", "38 of 38"),
+    ("DELETE FROM published.plan_attainment WHERE target_id = '2026_tax'", "plan_attainment", None, "37"),
+    ("UPDATE published.plan_attainment SET status = 'fine'", "plan_attainment", "status", "fine"),
+    ("UPDATE published.plan_attainment SET status = NULL", "plan_attainment", "status", "38 of 38"),
+    ("UPDATE published.plan_attainment SET target_id = concat('x', target_id)", "plan_attainment", "target_fault", "x2"),
+    ("UPDATE published.delivery_outcome SET rows_in = 11", "delivery_outcome", "unaccounted", "1"),
+    ("UPDATE published.delivery_outcome SET rows_duplicate = NULL", "delivery_outcome", "unaccounted", "-1"),
+    ("UPDATE published.delivery_outcome SET outcome = 'lost'", "delivery_outcome", "outcome", "lost"),
+    (
+        "INSERT INTO published.public_series FROM published.public_series",
+        "public_series",
+        "provider, dataset, series_key, period",
+        "gdp",
+    ),
+    ("UPDATE published.public_series SET obs_status = 'Z'", "public_series", "obs_status", "Z"),
+    ("UPDATE published.public_series SET value = NULL", "public_series", "value_fault", "gdp"),
+    ("INSERT INTO published.release FROM published.release", "release", None, "2"),
+    ("DELETE FROM published.release", "release", None, "0"),
+    ("UPDATE published.release SET release_id = 'r0'", "release", "release_id", "r0"),
+]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home")
+
+
+def test_a_good_candidate_passes_and_can_be_published(home: Home) -> None:
+    make_candidate(home)
+    verdict = gates.gate(home)
+    assert verdict.passed and verdict.declared == verdict.executed == len(verdict.checks) > 30
+    kept = json.loads(gates.gate_file(home).read_text(encoding="utf-8"))
+    assert kept["passed"] is True and kept["candidate_sha256"] == sha256_of(home.candidate)
+    assert "passed" in gates.report_file(home).read_text(encoding="utf-8")
+    assert pipeline.publish(home).created
+
+
+@pytest.mark.parametrize(("statement", "suite", "column", "text"), FAULTS)
+def test_each_fault_is_refused_by_its_check(
+    home: Home, statement: str, suite: str, column: str | None, text: str
+) -> None:
+    make_candidate(home, extra=statement)
+    with pytest.raises(GateFailed, match="report.html"):
+        gates.gate(home)
+    kept = json.loads(gates.gate_file(home).read_text(encoding="utf-8"))
+    failed = [check for check in kept["checks"] if not check["success"]]
+    assert any(c["suite"] == suite and c["column"] == column and text in c["observed"] for c in failed), failed
+    assert kept["passed"] is False and kept["declared"] == kept["executed"]
+
+
+def test_a_failed_gate_leaves_the_pointer(home: Home) -> None:
+    published(home)
+    make_candidate(home, "r2", extra="UPDATE published.delivery_outcome SET rows_in = 99")
+    shown = hfc(home, "gate", "--json")
+    assert shown.returncode == 3 and json.loads(shown.stdout)["passed"] is False
+    assert "unaccounted" in shown.stderr and "report.html" in shown.stderr
+    with pytest.raises(HfcError, match="nothing was published"):
+        pipeline.publish(home)
+    assert os.readlink(home.current) == "releases/r1"
+
+
+def test_what_cannot_be_evaluated_is_not_passed(home: Home) -> None:
+    make_candidate(home, extra="DROP TABLE published.public_series")
+    with pytest.raises(GateFailed, match="declared checks could be executed"):
+        gates.gate(home)
+    kept = json.loads(gates.gate_file(home).read_text(encoding="utf-8"))
+    assert kept["executed"] < kept["declared"] == len(kept["checks"])
+
+
+def test_checks_that_were_left_out_are_not_passed(home: Home) -> None:
+    make_candidate(home)
+    suites = gates.declared_suites("r1")
+    checks = gates.judge(home.candidate, suites[:-1])
+    assert all(check.success for check in checks)
+    assert not gates.conclude("r1", "0", suites, checks).passed
+    assert not gates.conclude("r1", "0", [], []).passed
+
+
+def test_a_suppressed_value_is_not_told(home: Home) -> None:
+    make_candidate(home, extra=OBSERVATION.format("value = 7654321, conf_status = 'C'"))
+    with pytest.raises(GateFailed) as refused:
+        gates.gate(home)
+    assert "7654321" not in str(refused.value) + gates.gate_file(home).read_text() + gates.report_file(home).read_text()
+
+
+def test_without_a_candidate_the_way_out_is_named(home: Home) -> None:
+    with pytest.raises(UsageError, match="run hfc build first"):
+        gates.gate(home)
