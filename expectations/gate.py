@@ -137,7 +137,8 @@ def evaluate(suite: Suite, batch: Any) -> Iterator[Check]:
     import great_expectations as gx
 
     declared = gx.ExpectationSuite(name=suite.name, expectations=list(suite.expectations))
-    for result in batch.validate(declared, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 5}):
+    result_format = {"result_format": "SUMMARY", "partial_unexpected_count": 5}
+    for result in batch.validate(declared, result_format=result_format).results:
         yield check_of(suite, result)
 
 
@@ -207,7 +208,9 @@ def refusal(home: Home, verdict: Gate) -> str:
         lines.append(f"- and {len(verdict.failures) - SHOWN} more")
     if verdict.executed != verdict.declared:
         lines.append(f"- only {verdict.executed} of {verdict.declared} declared checks could be executed")
-    head = f"The gate refused candidate {verdict.release_id}: {len(verdict.failures)} of {verdict.declared} checks failed"
+    head = (
+        f"The gate refused candidate {verdict.release_id}: {len(verdict.failures)} of {verdict.declared} checks failed"
+    )
     return "\n".join([head, *lines, f"Report: {report_file(home)}"])
 
 

@@ -18,7 +18,7 @@ COLUMNS = (
     "conf_status",
     "as_of",
 )
-PERIOD = r"^[0-9]{4}(-(0[1-9]|1[0-2])|-Q[1-4])?$"
+PERIOD = r"^[0-9]{4}(?:-(?:0[1-9]|1[0-2])|-Q[1-4])?$"
 
 # A suppressed value is never repeated in a message; DECIMAL is compared in SQL, where it is exact.
 QUERY = """

@@ -7,7 +7,9 @@ from expectations.suite import Suite, not_null
 TARGETS = 38
 STATUSES = ("achieved", "on_track", "at_risk", "off_track", "missed", "no_data")
 
-TARGET_QUERY = "SELECT target_id, metric_id, dimension, member, CAST(year AS VARCHAR) AS year FROM published.plan_target"
+TARGET_QUERY = (
+    "SELECT target_id, metric_id, dimension, member, CAST(year AS VARCHAR) AS year FROM published.plan_target"
+)
 ATTAINMENT_QUERY = """
 SELECT
     a.target_id,

@@ -44,7 +44,12 @@ FAULTS = [
     ("DELETE FROM published.plan_attainment WHERE target_id = '2026_tax'", "plan_attainment", None, "37"),
     ("UPDATE published.plan_attainment SET status = 'fine'", "plan_attainment", "status", "fine"),
     ("UPDATE published.plan_attainment SET status = NULL", "plan_attainment", "status", "38 of 38"),
-    ("UPDATE published.plan_attainment SET target_id = concat('x', target_id)", "plan_attainment", "target_fault", "x2"),
+    (
+        "UPDATE published.plan_attainment SET target_id = concat('x', target_id)",
+        "plan_attainment",
+        "target_fault",
+        "x2",
+    ),
     ("UPDATE published.delivery_outcome SET rows_in = 11", "delivery_outcome", "unaccounted", "1"),
     ("UPDATE published.delivery_outcome SET rows_duplicate = NULL", "delivery_outcome", "unaccounted", "-1"),
     ("UPDATE published.delivery_outcome SET outcome = 'lost'", "delivery_outcome", "outcome", "lost"),

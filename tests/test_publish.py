@@ -151,7 +151,9 @@ def test_two_publications_give_the_same_parquet_bytes(tmp_path: Path) -> None:
         tables: dict[str, Any] = releases.manifest_of(releases.publish(home).path)["tables"]
         return tables
 
-    turned = "CREATE OR REPLACE TABLE published.metric_observation AS FROM published.metric_observation ORDER BY ALL DESC"
+    turned = (
+        "CREATE OR REPLACE TABLE published.metric_observation AS FROM published.metric_observation ORDER BY ALL DESC"
+    )
     assert hashes("one", "") == hashes("two", turned)
 
 
@@ -261,7 +263,15 @@ def test_rollback_and_the_release_of_a_day(reading_home: Home) -> None:
 def test_the_board_names_every_target_and_says_synthetic(reading_home: Home) -> None:
     shown = hfc(reading_home, "board")
     assert shown.returncode == 0, shown.stderr
-    for expected in ("SYNTHETIC DATA", "2022年新引入机构总数", "≥ 110 家", "5–10 家", "On track", "pace [as] planned", "38 targets"):
+    for expected in (
+        "SYNTHETIC DATA",
+        "2022年新引入机构总数",
+        "≥ 110 家",
+        "5–10 家",
+        "On track",
+        "pace [as] planned",
+        "38 targets",
+    ):
         assert expected in shown.stdout
     value = json.loads(hfc(reading_home, "board", "--json", "--as-of", "2025-02-01").stdout)
     assert value["release_id"] == "r1" and len(value["targets"]) == 38
