@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -100,6 +101,7 @@ def declared_suites(release_id: str) -> list[Suite]:
 def prepare() -> None:
     """Settings that have to stand before Great Expectations is imported."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 def conclude(release_id: str, digest: str, suites: list[Suite], checks: list[Check]) -> Gate:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -311,15 +311,21 @@ def test_query_answers_as_table_and_as_json(reading_home: Home) -> None:
     assert rows[2]["value"] is None
 
 
-def test_status_and_board_take_no_second(reading_home: Home) -> None:
-    for command in ("status", "board"):
-        hfc(reading_home, command)
-        times = []
-        for _ in range(3):
-            start = time.monotonic()
-            assert hfc(reading_home, command).returncode == 0
-            times.append(time.monotonic() - start)
-        assert min(times) < 1, times
+def processor_seconds() -> float:
+    """Processor time of the children that ended; unlike the clock, it does not depend on what else runs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.parametrize("command", ["status", "board"])
+def test_reading_takes_less_than_a_second(reading_home: Home, command: str) -> None:
+    hfc(reading_home, command)
+    before = processor_seconds()
+    assert hfc(reading_home, command).returncode == 0
+    assert processor_seconds() - before < 1
+
+
+def test_reading_imports_nothing_heavy() -> None:
     probe = "import sys, hfc.cli, hfc.board; print({'pandas', 'dbt', 'great_expectations'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT, text=True).strip() == "set()"
 
