@@ -101,7 +101,6 @@ def declared_suites(release_id: str) -> list[Suite]:
 def prepare() -> None:
     """Settings that have to stand before Great Expectations is imported."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 def conclude(release_id: str, digest: str, suites: list[Suite], checks: list[Check]) -> Gate:
@@ -117,6 +116,8 @@ def judge(candidate: Path, suites: list[Suite]) -> list[Check]:
     import duckdb
     import great_expectations as gx
 
+    # This module sets a level of its own; once dbt has a handler, its note on a temporary folder would reach the user.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     source = context.data_sources.add_pandas("candidate")

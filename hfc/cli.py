@@ -205,10 +205,8 @@ def run(
 
 
 def nothing_new(speaker: Session, done: pipeline.Run) -> None:
-    """Say that a release holds these deliveries already, and when it is not the current one, how to make it so."""
-    from publish.release import current_release
-
-    release_id, current = done.build.release_id, current_release(speaker.home)
+    """Say that the current release holds these deliveries already."""
+    release_id = done.build.release_id
 
     def show(target: Console) -> None:
         target.print(Text(f"Deliveries: {counted(done.outcomes)}"))
@@ -216,8 +214,6 @@ def nothing_new(speaker: Session, done: pipeline.Run) -> None:
 
     value = {"outcomes": done.outcomes, "nothing_new": True, "release": {"release_id": release_id}}
     speaker.result(value, show)
-    if current is not None and current.name != release_id:
-        speaker.say(f"Current is {current.name}; to point at {release_id}: hfc rollback {release_id}")
 
 
 @app.command()

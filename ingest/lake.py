@@ -167,6 +167,11 @@ def _registered(home: Home) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if not path.name.startswith(".")]
 
 
+def _precedence(delivery: dict[str, Any]) -> tuple[Any, ...]:
+    """Which of two deliveries of the same bytes counts: the earlier publication, then the name, then the arrival."""
+    return delivery["published_on"], delivery["file"], delivery["seq"]
+
+
 def lake_file(home: Home, delivery: dict[str, Any]) -> Path:
     return home.lake / delivery["feed"] / f"{delivery['delivery_id']}.parquet"
 
@@ -187,7 +192,7 @@ def load(home: Home, delivery_id: str) -> Outcome:
     delivery = registered[delivery_id]
     first = min(
         (d for d in registered.values() if (d["feed"], d["sha256"]) == (delivery["feed"], delivery["sha256"])),
-        key=lambda d: (d["published_on"], d["seq"]),
+        key=_precedence,
     )
     if first is not delivery:
         outcome = _outcome(delivery, "unchanged", reason=f"the same bytes as {first['file']}")
@@ -272,16 +277,16 @@ def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, An
     outcomes = [json.loads(p.read_text(encoding="utf-8")) for p in home.outcomes.glob("[0-9]*.json")]
     by_id = {outcome["delivery_id"]: outcome for outcome in outcomes}
     merged = [{**d, **by_id[d["delivery_id"]]} for d in _registered(home) if d["delivery_id"] in by_id]
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], str] = {}
     result = []
-    for delivery in sorted(merged, key=lambda d: (d["published_on"], d["seq"])):
+    for delivery in sorted(merged, key=_precedence):
         if as_of and delivery["published_on"] > as_of.isoformat():
             continue
         identity = (delivery["feed"], delivery["sha256"])
-        if identity in seen and delivery["outcome"] != "unchanged":
+        if identity in seen:
             nothing = dict.fromkeys(("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate"), 0)
-            delivery |= {**nothing, "outcome": "unchanged", "reason": "the same bytes as an earlier delivery"}
-        seen.add(identity)
+            delivery |= {**nothing, "outcome": "unchanged", "reason": f"the same bytes as {seen[identity]}"}
+        seen.setdefault(identity, delivery["file"])
         result.append(delivery)
     return result
 
