@@ -15,7 +15,7 @@ test: check  ## Install and run every test
 check: setup  ## Formatting, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports
 
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login
 	HFC_HOME=$(HOME_DIR) $(BIN)/python -m hfc.airflow
