@@ -454,7 +454,7 @@ def quarantine(
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the deliveries.")],
-    months: Annotated[int, typer.Option("--months", min=1, help="How many months to simulate.")] = 36,
+    months: Annotated[int, typer.Option("--months", min=1, help="How many months to simulate.")] = 50,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same deliveries.")] = 1,
     home: HomeOption = None,
     as_json: JsonOption = False,

@@ -91,7 +91,7 @@ def _register_month(
 ) -> list[list[str]]:
     events: list[tuple[date, str, str, str, str, str]] = []
     for category, (industry, pace) in _CATEGORIES.items():
-        for _ in range(max(0, round(rng.gauss(pace * (1.25 if first.year > 2022 else 0.9), 1)))):
+        for _ in range(max(0, round(rng.gauss(pace * (1.65 if first.year > 2022 else 0.45), 1)))):
             code = uscc(rng)
             residents[code] = (f"模拟机构{len(residents) + 1:05d}", category)
             events.append((_day(rng, first, last), "引进", code, *residents[code], industry))
