@@ -128,7 +128,7 @@ class Running:
         return self.api.get(path, headers={"Accept": "application/json"}).raise_for_status().text
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
     """The first true answer of `condition`, within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
