@@ -25,7 +25,7 @@ setup: .venv/.installed  ## Install exactly what the lock names into .venv
 .venv/.installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
-	PATH="$$PATH:$(CURDIR)/$(BIN)"; \
+	set -e; PATH="$$PATH:$(CURDIR)/$(BIN)"; \
 	uv pip sync --quiet --python $(BIN)/python --require-hashes --no-build --compile-bytecode requirements.lock; \
 	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
