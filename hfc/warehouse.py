@@ -18,7 +18,7 @@ from hfc import __version__
 from hfc.home import GateFailed, HfcError, Home, write_json
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
-from ingest.rows import MONEY, lake_name
+from ingest.columns import lake_name, lake_type
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
@@ -34,7 +34,6 @@ _SOURCES = (
     "dbt_project/**/*.csv",
     "requirements.lock",
 )
-_SQL_TYPES = {"date": "DATE", "flag": "BOOLEAN", "money": MONEY, "number": MONEY}
 
 
 @dataclass(frozen=True)
@@ -131,13 +130,15 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
 def _feed_view(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
-    columns = {"delivery_id": "VARCHAR", "line": "BIGINT"}
-    columns |= {lake_name(c): _SQL_TYPES.get(c.type, "VARCHAR") for c in contract.columns}
-    columns |= {"flags": "VARCHAR[]", "content_hash": "VARCHAR"}
+    values = {lake_name(column): lake_type(column) for column in contract.columns}
+    columns = {"delivery_id": "VARCHAR", "sheet": "VARCHAR", "line": "BIGINT", **values, "flags": "VARCHAR[]"}
     selected = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
+    # What a row says, to tell a new version of its key from a repetition.
+    content = ", ".join(f'coalesce("{name}"::VARCHAR, chr(30))' for name in values)
+    selected += f", md5(concat_ws(chr(31), {content})) AS content_hash"
     if not files:
-        selected = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
-        return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} WHERE false"
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+        return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM (SELECT {nothing}) WHERE false"
     quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM read_parquet([{quoted}])"
 

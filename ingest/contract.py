@@ -32,7 +32,19 @@ RULES = (
     "conflicting_key",
 )
 
-ColumnType = Literal["text", "date", "enum", "flag", "money", "number", "period", "uscc", "uscc_or_organisation_code"]
+ColumnType = Literal[
+    "text",
+    "date",
+    "enum",
+    "flag",
+    "integer",
+    "money",
+    "number",
+    "period",
+    "period_range",
+    "uscc",
+    "uscc_or_organisation_code",
+]
 
 
 class _Strict(BaseModel):
@@ -44,8 +56,20 @@ class Title(_Strict):
     en: str
 
 
+class Sign(_Strict):
+    """Which sign an amount must have, by the value of another column; zero has none."""
+
+    by: str
+    positive: list[str]
+    negative: list[str]
+
+
 class Column(_Strict):
-    """One column: its id in the warehouse, the header it arrives under, and what its cells may hold."""
+    """One column: its id in the warehouse, the header it arrives under, and what its cells may hold.
+
+    `decimals` is how many decimals of a yuan the lake keeps (default 16); an amount with more is refused, and one
+    with 6 or fewer has a machine number's speed. `frequency` names the only kind of period a cell may hold.
+    """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     header: str
@@ -56,6 +80,11 @@ class Column(_Strict):
     unit: str | None = None
     values: dict[str, str] = {}
     pattern: str | None = None
+    frequency: Literal["A", "Q", "M"] | None = None
+    decimals: int | None = Field(default=None, ge=0, le=16)
+    minimum: int | None = None
+    maximum: int | None = None
+    sign: Sign | None = None
     required_when: dict[str, list[str]] = {}
     not_after_publication: bool = False
 
@@ -74,8 +103,17 @@ class Column(_Strict):
             raise ValueError(f"{self.id}: `values` belongs to type enum, and to it alone")
         if self.type == "money" and self.unit not in MONEY_UNITS:
             raise ValueError(f"{self.id}: a money column needs a default unit of {', '.join(MONEY_UNITS)}")
-        if self.not_after_publication and self.type != "date":
-            raise ValueError(f"{self.id}: not_after_publication belongs to dates")
+        belongs = {
+            "not_after_publication": ("date",),
+            "frequency": ("period",),
+            "decimals": ("money",),
+            "sign": ("money",),
+            "minimum": ("integer", "number"),
+            "maximum": ("integer", "number"),
+        }
+        for name, types in belongs.items():
+            if getattr(self, name) not in (None, False) and self.type not in types:
+                raise ValueError(f"{self.id}: {name} belongs to type {' or '.join(types)}")
         if self.key and (self.optional or self.required_when):
             raise ValueError(f"{self.id}: a key column is always required")
         return self
@@ -102,6 +140,7 @@ class Contract(_Strict):
     title: Title
     kind: Literal["event", "record"]
     layout: Literal["table", "nbs_csv"]
+    confidential: bool = False
     columns: list[Column]
     editions: Editions | None = None
 
@@ -119,6 +158,9 @@ class Contract(_Strict):
             for other, allowed in column.required_when.items():
                 if other not in ids or not set(allowed) <= set(self.column(other).values):
                     raise ValueError(f"{self.feed}.{column.id}: required_when names no value of {other}")
+            sign = column.sign
+            if sign and (sign.by not in ids or not {*sign.positive, *sign.negative} <= set(self.column(sign.by).values)):
+                raise ValueError(f"{self.feed}.{column.id}: sign names no value of {sign.by}")
         return self
 
     @property

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -26,12 +27,13 @@ import yaml
 from hfc.home import Home, UsageError, replacing, sha256_of, write_json
 from ingest import rows
 from ingest.contract import Contract, load_contracts
-from ingest.readers.nbs import read_nbs
-from ingest.readers.table import Table, read_table
-from ingest.readers.text import Unreadable, decode
+from ingest.readers import open_readings
+from ingest.readers.records import Unreadable
+from ingest.staging import normalised, stage
 
 SIDECAR = ".meta.yaml"
 QUARANTINE_LIMIT = 0.20
+MEMORY_LIMIT = "2GB"
 _SHANGHAI = timedelta(hours=8)
 
 
@@ -210,36 +212,39 @@ def _outcome(delivery: dict[str, Any], outcome: str, **facts: Any) -> Outcome:
     return Outcome(**same, outcome=outcome, **facts)
 
 
-def _read(home: Home, delivery: dict[str, Any]) -> tuple[Contract, Table]:
+def _contract_of(delivery: dict[str, Any]) -> Contract:
     contract = load_contracts().get(delivery["feed"])
     if contract is None:
         raise Unreadable(f"no contract for feed {delivery['feed']}; known feeds: {', '.join(load_contracts())}")
     if delivery["problem"]:
         raise Unreadable(delivery["problem"])
-    text = decode(archived(home, delivery).read_bytes())
-    return contract, (read_nbs if contract.layout == "nbs_csv" else read_table)(contract, text)
+    return contract
 
 
 def _load_rows(home: Home, delivery: dict[str, Any]) -> Outcome:
-    contract, table = _read(home, delivery)
-    with _engine() as connection:
-        rows.judge(connection, contract, table, date.fromisoformat(delivery["published_on"]))
-        total, bad, duplicate = connection.execute(
-            "SELECT count(*), count(*) FILTER (len(faults) > 0), count(*) FILTER (is_duplicate) FROM judged"
-        ).fetchone()  # type: ignore[misc]
+    contract = _contract_of(delivery)
+    path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
+    with _engine() as connection, TemporaryDirectory(prefix="hfc-") as scratch:
+        readings = open_readings(contract, path, Path(scratch))
+        staged = stage(connection, contract, readings, path.stat().st_size, published_on)
+        rows.judge(connection, contract, staged, published_on)
+        total, bad, duplicate = rows.counts(connection)
         rejected = bad > QUARANTINE_LIMIT * total
+        reason = f"{bad} of {total} rows quarantined (limit 20 %): {rows.main_faults(connection)}" if rejected else None
+        if rejected:
+            rows.refuse_everything(connection, staged)
         if bad:
             with replacing(quarantine_file(home, delivery)) as temporary:
-                rows.write_quarantined(connection, delivery["delivery_id"], rejected, temporary)
+                rows.write_quarantined(connection, staged, delivery["delivery_id"], temporary)
         if rejected:
-            reason = f"{bad} of {total} rows quarantined (limit 20 %): {_main_faults(connection)}"
-            counts = {"rows_in": total, "rows_quarantined": total}
-            return _outcome(delivery, "rejected", reason=reason, contract_sha256=contract.sha256, **counts)
+            same = {"rows_in": total, "rows_quarantined": total}
+            return _outcome(delivery, "rejected", reason=reason, contract_sha256=contract.sha256, **same)
         with replacing(lake_file(home, delivery)) as temporary:
-            rows.write_accepted(connection, contract, delivery["delivery_id"], temporary)
-        remarks = rows.control_totals(connection, contract, table)
-    if table.unknown:
-        remarks.append(f"unknown columns: {', '.join(table.unknown)}")
+            rows.write_accepted(connection, contract, staged, delivery["delivery_id"], temporary)
+        remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
+    unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
+    if unknown:
+        remarks.append(f"unknown columns: {', '.join(unknown)}")
     return _outcome(
         delivery, "loaded", reason="; ".join(remarks) or None, contract_sha256=contract.sha256, rows_in=total,
         rows_accepted=total - bad - duplicate, rows_quarantined=bad, rows_duplicate=duplicate,
@@ -248,25 +253,21 @@ def _load_rows(home: Home, delivery: dict[str, Any]) -> Outcome:
 
 @contextmanager
 def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """This process's in-memory database: opening one costs more than judging a small delivery."""
+    """This process's in-memory database, empty again afterwards: opening one costs more than a small delivery."""
     connection = _database()
     try:
         yield connection
     finally:
-        connection.execute("DROP TABLE IF EXISTS typed; DROP TABLE IF EXISTS judged")
+        connection.execute("DROP VIEW IF EXISTS plain")
+        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "failing"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
-def _main_faults(connection: duckdb.DuckDBPyConnection) -> str:
-    found = connection.execute(
-        """SELECT faults[1].rule || ' in ' || faults[1]."column" || ' (' || count(*) || ')' AS fault FROM judged
-           WHERE len(faults) > 0 GROUP BY faults[1].rule, faults[1]."column" ORDER BY count(*) DESC, fault LIMIT 3"""
-    ).fetchall()
-    return ", ".join(fault for (fault,) in found)
+    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[list-item, arg-type]
+    return connection
 
 
 def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, Any]]:

@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from ingest.contract import Contract, Editions, normalise
-from ingest.readers.table import NOTE, Table
-from ingest.readers.text import Record, Unreadable, records
+from ingest.readers.records import Record, Unreadable
+from ingest.readers.table import NOTE
 
 _UNIT = re.compile(r"^(.*?)(?:\s*\(([^()]+)\)|\s+(\S+))$")
 
 
-def read_nbs(contract: Contract, text: str) -> Table:
-    """One row per label and period, as the contract's columns; a blank cell is a row whose value is missing.
+def portal_records(contract: Contract, lines: Iterator[Record]) -> Iterator[Record]:
+    """A header of the contract's columns, then one record per label and period; a blank cell is a missing value.
 
     Raises:
-        Unreadable: no preamble or header of the portal, or no row.
+        Unreadable: no preamble or header of the portal.
     """
     editions = contract.editions
     assert editions is not None
-    body = [Record(r.line, [normalise(cell) for cell in r.cells]) for r in records(text, ",")]
+    body = (Record(r.line, [normalise(cell) for cell in r.cells]) for r in lines)
     labels = {label: role for role, names in editions.row_labels.items() for label in names}
-    start = next((i for i, r in enumerate(body) if r.cells and r.cells[0] in labels), None)
-    if start is None:
+    above: list[Record] = []
+    header = next((r for r in body if (r.cells and r.cells[0] in labels) or above.append(r)), None)  # type: ignore[func-returns-value]
+    if header is None:
         raise Unreadable(f"missing required column: no header line begins with {' or '.join(labels)}")
-    preamble = _preamble(editions, body[:start])
+    preamble = _preamble(editions, above)
     if "dataset" not in preamble:
         raise Unreadable(f"missing required preamble line {editions.preamble['dataset']}：")
-    role = labels[body[start].cells[0]]
-    periods = [(i, cell) for i, cell in enumerate(body[start].cells) if i and cell]
-    table = Table(header=[c.id for c in contract.columns], positions={c.id: i for i, c in enumerate(contract.columns)})
-    for record in body[start + 1 :]:
+    periods = [(i, cell) for i, cell in enumerate(header.cells) if i and cell]
+    yield Record(header.line, [column.id for column in contract.columns])
+    for record in body:
         if not record.cells or not record.cells[0]:
             continue
         if NOTE.match(record.cells[0]):
-            break
-        table.rows += _melt(editions, preamble, role, record, periods)
-    if not table.rows:
-        raise Unreadable("empty: a header without a row")
-    return table
+            return
+        yield from _melt(editions, preamble, labels[header.cells[0]], record, periods)
 
 
 def _preamble(editions: Editions, lines: list[Record]) -> dict[str, str]:

@@ -1,146 +1,175 @@
-"""Find a feed's table among preamble, notes and control totals, whatever the order of its columns."""
+"""Find a feed's table among preamble, notes and repeated headers, whatever the order of its columns."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ingest.contract import MONEY_UNITS, Contract, header_unit, normalise, normalise_header
-from ingest.readers.text import Record, Unreadable, records
+from ingest.readers.records import Reading, Record, Unreadable
 
 HEADER_SEARCH = 60
+HEADER_ROWS = 3
 NOTE = re.compile(r"注|数据来源|说明|备注")
-TOTALS = {"合计", "总计"}
+CONTINUED = re.compile(r"\(?续|\(?(?:金额|货币|计量)?单位")
+TOTALS = ("合计", "总计")
 _UNIT = re.compile(r"^\(?(?:金额|货币|计量)?单位(?::(.*?))?\)?$")
+_LATIN = re.compile(r"[A-Za-z][A-Za-z .,'/&-]*")
 
 
 @dataclass
-class Table:
-    """What a reader found: where the columns stand, their rows, and what surrounds them."""
+class Block:
+    """A header and what it says: where the columns stand, and their units. Its rows follow until the next block."""
 
+    sheet: str | None
     header: list[str]
     positions: dict[str, int]
     powers: dict[str, int] = field(default_factory=dict)
-    rows: list[Record] = field(default_factory=list)
-    totals: list[Record] = field(default_factory=list)
 
     @property
     def unknown(self) -> list[str]:
         known = set(self.positions.values())
         return [text for index, text in enumerate(self.header) if index not in known and normalise(text)]
 
+    def is_header(self, record: Record) -> bool:
+        """Whether the record repeats this header, as printed tables do on every page."""
+        places = self.positions.values()
+        return all(_cell(record.cells, i).strip() == _cell(self.header, i).strip() for i in places)
 
-def recognised(contract: Contract, cells: list[str]) -> list[tuple[str, int]]:
-    """(column id, position) of every cell that is a header of the contract."""
+    def is_note(self, contract: Contract, cells: list[str]) -> bool:
+        """Begins with a note word, and is not a row that happens to (注销, or a name such as 注册会计师协会)."""
+        position, first = next((i, normalise(cell)) for i, cell in enumerate(cells) if normalise(cell))
+        if not NOTE.match(first):
+            return False
+        coded = {i for name, i in self.positions.items() if first in contract.column(name).values.values()}
+        keys = {self.positions[column.id] for column in contract.keys}
+        return position not in coded and not any(i != position and normalise(_cell(cells, i)) for i in keys)
+
+
+def find_header(contract: Contract, head: list[Record]) -> tuple[int, int, int]:
+    """(columns recognised, first row, rows) of the header among the first records; 0 columns where there is none."""
+    best = (0, 0, 0)
+    for height in range(1, HEADER_ROWS + 1):
+        for index in range(len(head) - height + 1):
+            window = [record.cells for record in head[index : index + height]]
+            count = len({column for column, _ in _recognised(contract, _stacked(window))})
+            if count > best[0]:
+                best = (count, index, height)
+    return best
+
+
+def split(contract: Contract, reading: Reading) -> Iterator[Block | Record]:
+    """The blocks of a reading, each followed by its records; blank records are left out.
+
+    Raises:
+        Unreadable: no header, a required column missing or named twice, or an unknown unit.
+    """
+    records = reading.records()
+    head = list(islice(records, HEADER_SEARCH))
+    count, start, height = find_header(contract, head)
+    if not count:
+        names = ", ".join(column.header for column in contract.columns if not column.optional)
+        raise Unreadable(f"missing required column: no header in the first {HEADER_SEARCH} lines; expected {names}")
+    end = start + height
+    while end < len(head) and _is_unit_or_translation(head[end]):
+        end += 1
+    block = _block(contract, reading.sheet, [record.cells for record in head[start:end]], head[:start])
+    yield block
+    recent: deque[Record] = deque(maxlen=HEADER_ROWS)
+    for record in _chain(head[end:], records):
+        if not any(cell.strip() for cell in record.cells):
+            continue
+        if block.is_header(record):
+            block = _block(contract, reading.sheet, [record.cells], [*head[:start], *recent])
+            yield block
+        else:
+            yield record
+        recent.append(record)
+
+
+def _chain(head: list[Record], rest: Iterator[Record]) -> Iterator[Record]:
+    yield from head
+    yield from rest
+
+
+def _recognised(contract: Contract, columns: list[list[str]]) -> list[tuple[str, int]]:
+    """(column id, position) of every column one of whose texts is a header of the contract."""
     headers = {header: column.id for column in contract.columns for header in column.headers}
-    found = ((headers.get(normalise_header(cell)), index) for index, cell in enumerate(cells))
+    found = ((next((headers[t] for t in map(normalise_header, texts) if t in headers), None), index)
+             for index, texts in enumerate(columns))  # fmt: skip
     return [(column, index) for column, index in found if column]
 
 
-def find_header(contract: Contract, candidates: list[list[Record]]) -> tuple[list[Record], int]:
-    """The reading (one per delimiter) and the position in it of the record that names the most columns."""
-    best: tuple[int, list[Record], int] = (0, [], 0)
-    for reading in candidates:
-        for index, record in enumerate(reading[:HEADER_SEARCH]):
-            count = len({column for column, _ in recognised(contract, record.cells)})
-            if count > best[0]:
-                best = (count, reading, index)
-    if not best[0]:
-        names = ", ".join(column.header for column in contract.columns if not column.optional)
-        raise Unreadable(f"missing required column: no header in the first {HEADER_SEARCH} lines; expected {names}")
-    return best[1], best[2]
+def _stacked(rows: list[list[str]]) -> list[list[str]]:
+    """By column, the texts that its header cells may mean: each line alone, all together, without a translation."""
+    columns = []
+    for index in range(max((len(row) for row in rows), default=0)):
+        cells = list(dict.fromkeys(cell for row in rows if (cell := _cell(row, index).strip())))
+        lines = [line for cell in cells for line in cell.splitlines()]
+        texts = [*reversed(cells), *reversed(lines), "".join(cells)]
+        columns.append(list(dict.fromkeys([*texts, *(_LATIN.sub("", normalise(text)) for text in texts)])))
+    return columns
 
 
-def read_table(contract: Contract, text: str) -> Table:
-    """The table of a delivery.
-
-    Raises:
-        Unreadable: no header, a required column missing or named twice, an unknown unit, or no row.
-    """
-    readings, failures = [], []
-    for delimiter in (",", "\t"):
-        try:
-            readings.append(records(text, delimiter))
-        except Unreadable as error:
-            failures.append(error)
-    try:
-        reading, start = find_header(contract, readings)
-    except Unreadable as error:
-        raise (failures or [error])[0] from None
-    table = _columns(contract, reading[start].cells)
-    table.powers = _powers(contract, table, reading[:start])
-    _sort_rows(contract, table, reading[start + 1 :])
-    if not table.rows:
-        raise Unreadable("empty: a header without a row")
-    return table
+def _is_unit_or_translation(record: Record) -> bool:
+    """A header's second row that holds units in brackets, or English words and neither digit nor Chinese."""
+    cells = [normalise(cell) for cell in record.cells if normalise(cell)]
+    if len(cells) < 2:
+        return False
+    is_unit = all(cell.strip("()") in MONEY_UNITS or re.fullmatch(r"\(.*\)", cell) for cell in cells)
+    return is_unit or all(re.fullmatch(r"[A-Za-z][A-Za-z .,'()/&-]*", cell) and cell.isascii() for cell in cells)
 
 
-def _columns(contract: Contract, cells: list[str]) -> Table:
-    found = recognised(contract, cells)
+def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: list[Record]) -> Block:
+    stacked = _stacked(rows)
+    found = _recognised(contract, stacked)
     positions = dict(found)
     for column in contract.columns:
         if sum(column.id == name for name, _ in found) > 1:
             raise Unreadable(f"column {column.header} ({column.id}) stands twice in the header")
         if not column.optional and column.id not in positions:
             raise Unreadable(f"missing required column {column.header} ({column.id})")
-    return Table(header=cells, positions=positions)
+    block = Block(sheet, rows[-1] if len(rows) == 1 else [" ".join(texts[:1]) for texts in stacked], positions)
+    block.powers = _powers(contract, block, stacked, above)
+    return block
 
 
-def _powers(contract: Contract, table: Table, preamble: list[Record]) -> dict[str, int]:
+def _powers(contract: Contract, block: Block, stacked: list[list[str]], above: list[Record]) -> dict[str, int]:
     """The power of ten to yuan of each money column: its header's brackets, the unit above, the default."""
-    above = _unit_above(preamble)
+    stated_above = _unit_above(above)
     powers = {}
     for column in contract.columns:
-        if column.type != "money" or column.id not in table.positions:
+        if column.type != "money" or column.id not in block.positions:
             continue
-        unit = header_unit(table.header[table.positions[column.id]]) or above or column.unit or ""
-        unit = re.sub(r"^(单位:?)?(人民币)?", "", unit)
+        stated = next((unit for text in stacked[block.positions[column.id]] if (unit := _money_unit(text))), None)
+        unit = re.sub(r"^(单位:?)?(人民币)?", "", stated or stated_above or column.unit or "")
         if unit not in MONEY_UNITS:
             raise Unreadable(f"unknown unit {unit} of {column.header} ({column.id}); known: {', '.join(MONEY_UNITS)}")
         powers[column.id] = MONEY_UNITS[unit]
     return powers
 
 
+def _money_unit(text: str) -> str | None:
+    """What a header's brackets state, or the header's second row alone: `金额(万元)`, `万元`."""
+    plain = normalise(text)
+    return plain if plain in MONEY_UNITS else header_unit(text)
+
+
 def _unit_above(preamble: list[Record]) -> str | None:
-    """The money unit that a 单位 cell above the table states, alone or in the cell beside it."""
+    """The money unit that a 单位 cell above the table states last, alone or in the cell beside it."""
+    found = None
     for record in preamble:
         cells = [re.sub(r"\s+", "", normalise(cell)) for cell in record.cells]
         for cell, beside in zip(cells, [*cells, ""][1:], strict=True):
             match = _UNIT.match(cell)
             stated = (match.group(1) or beside) if match else ""
             if "元" in stated:
-                return stated
-    return None
+                found = stated
+    return found
 
 
-def _sort_rows(contract: Contract, table: Table, body: list[Record]) -> None:
-    """Part rows from control totals, blank lines and the notes behind the table."""
-    filled = [record for record in body if any(normalise(cell) for cell in record.cells)]
-    end = len(filled)
-    tail = end
-    while tail and (_is_note(contract, table, filled[tail - 1]) or _is_single(filled[tail - 1])):
-        tail -= 1
-        if _is_note(contract, table, filled[tail]):
-            end = tail
-    keys = [table.positions[column.id] for column in contract.keys if column.id in table.positions]
-    for record in filled[:end]:
-        is_total = any(re.sub(r"\s", "", normalise(_cell(record, index))) in TOTALS for index in keys)
-        (table.totals if is_total else table.rows).append(record)
-
-
-def _cell(record: Record, index: int) -> str:
-    return record.cells[index] if index < len(record.cells) else ""
-
-
-def _is_single(record: Record) -> bool:
-    return sum(bool(normalise(cell)) for cell in record.cells) == 1
-
-
-def _is_note(contract: Contract, table: Table, record: Record) -> bool:
-    """Begins with a note word, and is not a row that happens to (注销, or a name such as 注册会计师协会)."""
-    position, first = next((i, normalise(cell)) for i, cell in enumerate(record.cells) if normalise(cell))
-    if not NOTE.match(first):
-        return False
-    coded = {i for name, i in table.positions.items() if first in contract.column(name).values.values()}
-    keys = {table.positions[column.id] for column in contract.keys}
-    return position not in coded and not any(i != position and normalise(_cell(record, i)) for i in keys)
+def _cell(cells: list[str], index: int) -> str:
+    return cells[index] if index < len(cells) else ""

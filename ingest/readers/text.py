@@ -2,68 +2,149 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ingest.readers.records import Reading, Record, Unreadable
 
 # A cell longer than this is a broken quote or an attack, not a statistic.
 CELL_LIMIT = 1 << 20
-
-_BINARY = {
-    b"PK\x03\x04": "a zip archive (.xlsx?)",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
-    b"\x1f\x8b": "gzip",
-    b"PAR1": "Parquet",
-}
+HEAD = 1 << 20
+CHUNK = 1 << 22
 
 
-class Unreadable(Exception):
-    """The delivery can't be read at all; the message names the place."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record: the 1-based line it starts on, and its cells as text."""
-
-    line: int
-    cells: list[str]
-
-
-def decode(data: bytes) -> str:
-    """The text of `data`: UTF-8 (with or without BOM), else GB18030.
+def text_readings(path: Path, scratch: Path) -> list[Reading]:
+    """The text of `path` cut at commas and cut at tabs; the header shows which of the two is right.
 
     Raises:
-        Unreadable: empty, binary, or neither encoding throughout.
+        Unreadable: empty, a NUL byte, or neither UTF-8 nor GB18030 throughout; the message names the line.
     """
-    if not data.strip():
-        raise Unreadable("empty: the file holds no bytes" if not data else "empty: the file holds only blanks")
-    for magic, kind in _BINARY.items():
-        if data.startswith(magic):
-            raise Unreadable(f"unreadable: the bytes are {kind}; this feed takes CSV or TSV text")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise Unreadable(f"unreadable: a NUL byte on line {line}")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError as error:
-            place = data.count(b"\n", 0, error.start) + 1
-    raise Unreadable(f"unreadable: neither UTF-8 nor GB18030 on line {place}")
+    utf8 = utf8_copy(path, scratch)
+    return [
+        Reading(
+            records=partial(read_records, utf8, delimiter),
+            scan=partial(_scan, utf8, delimiter),
+            count=partial(_count_lines, utf8),
+            cells=partial(_cells_of_lines, utf8, delimiter),
+            alternative=True,
+        )
+        for delimiter in (",", "\t")
+    ]
 
 
-def records(text: str, delimiter: str) -> list[Record]:
-    """All records of delimited text, with the physical line each starts on.
+def read_records(path: Path, delimiter: str) -> Iterator[Record]:
+    """Every record of a UTF-8 file, with the physical line it starts on.
 
     Raises:
-        Unreadable: an unbalanced quote, or a cell over the limit; the message names the line.
+        Unreadable: an unbalanced quote, a NUL byte, a cell over the limit, no UTF-8; the message names the line.
     """
     csv.field_size_limit(CELL_LIMIT)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    result, line = [], 1
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        reader = csv.reader(handle, delimiter=delimiter, strict=True)
+        line = 1
+        try:
+            for cells in reader:
+                if any("\0" in cell for cell in cells):
+                    raise Unreadable(f"unreadable: a NUL byte on line {line}")
+                yield Record(line, cells)
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise Unreadable(f"unreadable: line {line}: {error}") from None
+        except UnicodeDecodeError:
+            raise _neither(path, "utf-8") from None
+
+
+def utf8_copy(path: Path, scratch: Path) -> Path:
+    """`path` itself where it is UTF-8, else a copy in UTF-8 below `scratch`. The first bytes decide where they can."""
+    with open(path, "rb") as handle:
+        head = handle.read(HEAD)
+    if not head.strip(codecs.BOM_UTF8 + b" \t\r\n") and path.stat().st_size <= HEAD:
+        raise Unreadable("empty: the file holds only blanks" if head else "empty: the file holds no bytes")
+    if b"\0" in head:
+        raise Unreadable(f"unreadable: a NUL byte on line {head.count(10, 0, head.index(0)) + 1}")
+    if _is_utf8(head) and not head.isascii() or _decodes(path, "utf-8"):
+        return path
+    copy = scratch / "utf8.txt"
+    with open(path, "rb") as source, open(copy, "wb") as target:
+        decoder = codecs.getincrementaldecoder("gb18030")()
+        try:
+            for data in iter(partial(source.read, CHUNK), b""):
+                target.write(decoder.decode(data).encode())
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            raise _neither(path, "gb18030") from None
+    return copy
+
+
+def _is_utf8(head: bytes) -> bool:
     try:
-        for cells in reader:
-            result.append(Record(line, cells))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise Unreadable(f"unreadable: line {line}: {error}") from None
-    return result
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    return _undecodable_line(path, encoding) is None
+
+
+def _undecodable_line(path: Path, encoding: str) -> int | None:
+    """The line where `path` stops being text of `encoding`."""
+    decoder, line = codecs.getincrementaldecoder(encoding)(), 1
+    with open(path, "rb") as handle:
+        while True:
+            data = handle.read(CHUNK)
+            try:
+                decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                return line + error.object.count(b"\n", 0, error.start)
+            if not data:
+                return None
+            line += data.count(b"\n")
+
+
+def _neither(path: Path, encoding: str) -> Unreadable:
+    return Unreadable(f"unreadable: neither UTF-8 nor GB18030 on line {_undecodable_line(path, encoding)}")
+
+
+def _scan(path: Path, delimiter: str, skip: int, width: int) -> str:
+    """The file as a relation for DuckDB: every cell text, no quotes, one line one row (blank lines are left out)."""
+    with open(path, "rb") as handle:
+        newline = r"\r\n" if handle.readline(HEAD).endswith(b"\r\n") else r"\n"
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
+    quoted = str(path).replace("'", "''")
+    return (
+        f"read_csv('{quoted}', header = false, skip = {skip}, delim = '{delimiter}', columns = {{{columns}}}, "
+        f"quote = '', escape = '', new_line = '{newline}', null_padding = true, auto_detect = false, "
+        f"max_line_size = {CELL_LIMIT})"
+    )
+
+
+def _count_lines(path: Path) -> int:
+    """How many lines the file has, without those at its end that are blank."""
+    with open(path, "rb") as handle:
+        newlines = sum(
+            int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10)) for data in iter(partial(handle.read, CHUNK), b"")
+        )
+        handle.seek(max(0, path.stat().st_size - CHUNK))
+        tail = handle.read()
+    return newlines + 1 - tail.count(10, len(tail.rstrip(b"\r\n")))
+
+
+def _cells_of_lines(path: Path, delimiter: str, lines: Sequence[int]) -> Iterator[list[str]]:
+    """The cells of single lines (ascending numbers) of a file whose every line is one record."""
+    wanted, first = np.asarray(lines), 1
+    with open(path, "rb") as handle:
+        while data := handle.read(CHUNK) + handle.readline():
+            ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+            if not data.endswith(b"\n"):
+                ends = np.append(ends, len(data))
+            starts = np.append(0, ends[:-1] + 1)
+            for line in wanted[(wanted >= first) & (wanted < first + len(ends))] - first:
+                yield data[starts[line] : ends[line]].decode().rstrip("\r").split(delimiter)
+            first += len(ends)
