@@ -131,16 +131,16 @@ def _feed_view(home: Home, contract: Contract, deliveries: list[dict[str, Any]])
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
     values = {lake_name(column): lake_type(column) for column in contract.columns}
-    columns = {"delivery_id": "VARCHAR", "sheet": "VARCHAR", "line": "BIGINT", **values, "flags": "VARCHAR[]"}
-    selected = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
+    columns = {"sheet": "VARCHAR", "line": "BIGINT", **values, "flags": "VARCHAR[]"}
+    selected = "parse_filename(filename, true) AS delivery_id, " + ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
     # What a row says, to tell a new version of its key from a repetition.
     content = ", ".join(f'coalesce("{name}"::VARCHAR, chr(30))' for name in values)
     selected += f", md5(concat_ws(chr(31), {content})) AS content_hash"
     if not files:
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in {**columns, "filename": "VARCHAR"}.items())
         return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM (SELECT {nothing}) WHERE false"
     quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM read_parquet([{quoted}])"
+    return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM read_parquet([{quoted}], filename = true)"
 
 
 def _run_dbt(home: Home) -> None:

@@ -78,6 +78,11 @@ def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
     return (_matching(source, column.pattern), "format") if column.pattern else (source, "format")
 
 
+def plain_type(column: Column) -> str:
+    """The SQL type of a plain value: a code list takes a byte a row, everything else is as in the lake."""
+    return f"ENUM({', '.join(map(text_literal, column.values))})" if column.values else lake_type(column)
+
+
 def plain_sql(column: Column, source: str, power: int = 0) -> str:
     """The typed value of the raw cell `source` where it has a machine's plain spelling, else NULL."""
     match column.type:
@@ -90,7 +95,7 @@ def plain_sql(column: Column, source: str, power: int = 0) -> str:
         case "period_range":
             return _matching(source, _MONTH)
         case "enum":
-            return _choice(source, column.values)
+            return _choice(source, column.values, f"::{plain_type(column)}")
         case "flag":
             return f"CASE {source} WHEN '否' THEN false END"
         case "uscc" | "uscc_or_organisation_code":
@@ -98,7 +103,7 @@ def plain_sql(column: Column, source: str, power: int = 0) -> str:
         case "text" if not column.pattern:
             # Four printable characters without a quote: none of the spellings of a missing value.
             return _matching(source, "[0-9A-Za-z][!#-~]{3,}")
-    return f"NULL::{lake_type(column)}"
+    return f"NULL::{plain_type(column)}"
 
 
 def faults(contract: Contract, powers: dict[str, int]) -> Iterator[tuple[str, Column, str]]:
@@ -150,15 +155,15 @@ def _decimal(source: str, power: int, kind: str) -> str:
 
 
 def _plain_decimal(source: str, power: int, column: Column) -> str:
-    """A plain number of at most 15 characters whose decimals the type holds, so that the cast can't round."""
+    """A plain number whose decimals the type holds, so that the cast can't round; two decimals are the usual case."""
     kind = lake_type(column)
     decimals = DECIMALS if column.decimals is None else column.decimals
-    exact = f"strlen({source}) <= 15 AND (strpos({source}, '.') = 0 OR "
-    exact += f"strlen({source}) - strpos({source}, '.') <= {min(decimals, decimals + power)})"
-    cast = f"try_cast({source} AS {kind})"
-    return f"CASE WHEN {exact} AND regexp_full_match({source}, '-?[0-9]+([.][0-9]+)?') THEN " + (
-        f"{cast} END" if not power else f"try_cast({cast} * {10**power} AS {kind}) END"
-    )
+    digits = f"-?[0-9]{{1,9}}([.][0-9]{{1,{min(decimals, decimals + power)}}})?"
+    number = f"CASE WHEN regexp_full_match({source}, '{digits}') THEN try_cast({source} AS {kind}) END"
+    if power:
+        return f"try_cast(({number}) * {10**power} AS {kind})"
+    usual = f"try_cast({source} AS DECIMAL(18,2))"
+    return f"CASE WHEN {usual}::VARCHAR = {source} THEN {usual}::{kind} ELSE {number} END"
 
 
 def _date(source: str) -> str:
@@ -199,9 +204,11 @@ def _period_range(source: str) -> str:
     )
 
 
-def _choice(source: str, values: dict[str, str]) -> str:
+def _choice(source: str, values: dict[str, str], cast: str = "") -> str:
     cases = " ".join(
-        f"WHEN {text_literal(p)} THEN {text_literal(i)}" for i, zh in values.items() for p in dict.fromkeys((i, zh))
+        f"WHEN {text_literal(p)} THEN {text_literal(i)}{cast}"
+        for i, zh in values.items()
+        for p in dict.fromkeys((i, zh))
     )
     return f"CASE {source} {cases} END"
 

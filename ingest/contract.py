@@ -139,7 +139,7 @@ class Contract(_Strict):
     feed: str
     title: Title
     kind: Literal["event", "record"]
-    layout: Literal["table", "nbs_csv"]
+    layout: Literal["table", "series"]
     confidential: bool = False
     columns: list[Column]
     editions: Editions | None = None

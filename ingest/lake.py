@@ -240,7 +240,7 @@ def _load_rows(home: Home, delivery: dict[str, Any]) -> Outcome:
             same = {"rows_in": total, "rows_quarantined": total}
             return _outcome(delivery, "rejected", reason=reason, contract_sha256=contract.sha256, **same)
         with replacing(lake_file(home, delivery)) as temporary:
-            rows.write_accepted(connection, contract, staged, delivery["delivery_id"], temporary)
+            rows.write_accepted(connection, contract, staged, temporary)
         remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
     unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
     if unknown:
@@ -259,7 +259,7 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.execute("DROP VIEW IF EXISTS plain")
-        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "failing"):
+        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "codes", "failing"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 

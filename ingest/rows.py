@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingest.columns import MISSING, faults, lake_name, lake_type, text_literal, value_sql
+from ingest.columns import MISSING, faults, lake_name, lake_type, plain_type, text_literal, value_sql
 from ingest.contract import RULES, Column, Contract
 from ingest.staging import BATCH, Staged, normalised
 
@@ -175,10 +175,14 @@ def _flag_codes(connection: duckdb.DuckDBPyConnection, contract: Contract) -> st
     if not columns:
         return "NULL::VARCHAR[]"
     codes = " UNION ".join(f"SELECT {c} AS code FROM plain UNION SELECT {c} FROM judged" for c in columns)
+    # Two steps, or the check would be computed before the repetitions are gone.
+    connection.execute(f"CREATE OR REPLACE TABLE codes AS {codes}")
     connection.execute(
-        f"CREATE OR REPLACE TABLE failing AS SELECT code FROM ({codes}) "
+        "CREATE OR REPLACE TABLE failing AS SELECT code FROM codes "
         f"WHERE length(code) = 18 AND {_check_character('code')} <> code[18]"
     )
+    if not connection.execute("FROM failing LIMIT 1").fetchall():
+        return "NULL::VARCHAR[]"
     wrong = " OR ".join(f"coalesce({column} IN (FROM failing), false)" for column in columns)
     return f"CASE WHEN {wrong} THEN ['uscc_check'] END"
 
@@ -191,23 +195,24 @@ def _sheet(staged: Staged) -> str:
 
 
 def write_accepted(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, delivery_id: str, target: Path
+    connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, target: Path
 ) -> None:
-    """Write the accepted rows as the delivery's lake file, in the order of the delivery (plain rows first)."""
-    values = ", ".join(
+    """Write the accepted rows as the delivery's lake file (its name is the delivery's), plain rows first."""
+    place = f"{_sheet(staged)} AS sheet, line"
+    flags = f"{_flag_codes(connection, contract)} AS flags"
+    plain = ", ".join(f"v_{c.id} AS {lake_name(c)}" for c in contract.columns)
+    judged = ", ".join(
         f"CASE WHEN {'v_void' if contract.has_void and not (c.key or c.id == 'void') else 'false'} "
-        f"THEN NULL ELSE v_{c.id} END AS {lake_name(c)}"
+        f"THEN NULL ELSE v_{c.id}::{plain_type(c)} END AS {lake_name(c)}"
         for c in contract.columns
     )
-    selected = f"{text_literal(delivery_id)} AS delivery_id, {_sheet(staged)} AS sheet, line, {values}, "
-    selected += f"{_flag_codes(connection, contract)} AS flags"
+    others = "position NOT IN (SELECT position FROM verdict WHERE conflicts OR repeats)"
+    (any_others,) = connection.execute("SELECT count(*) > 0 FROM verdict WHERE conflicts OR repeats").fetchall()[0]
     connection.execute(
         f"""
-        COPY (SELECT {selected} FROM plain WHERE position NOT IN (SELECT position FROM verdict WHERE conflicts OR repeats)
+        COPY (SELECT {place}, {plain}, {flags} FROM plain WHERE {others if any_others else "true"}
               UNION ALL
-              SELECT {selected} FROM (
-                FROM judged WHERE len(faults) = 0
-                AND position NOT IN (SELECT position FROM verdict WHERE conflicts OR repeats) ORDER BY position))
+              SELECT {place}, {judged}, {flags} FROM (FROM judged WHERE len(faults) = 0 AND {others} ORDER BY position))
         TO {text_literal(str(target))} (FORMAT parquet, COMPRESSION zstd)
         """
     )

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.columns import breaches, lake_type, plain_sql
+from ingest.columns import breaches, plain_sql, plain_type
 from ingest.contract import Column, Contract, normalise
 from ingest.readers.records import Reading, Record, Unreadable
 from ingest.readers.table import CONTINUED, HEADER_SEARCH, TOTALS, Block, find_header, split
@@ -76,7 +76,7 @@ def normalised(values: pa.Array) -> pa.Array:
 
 def _create(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     connection.execute("CREATE OR REPLACE TABLE loose (block INTEGER, position BIGINT, line BIGINT, cells VARCHAR[])")
-    values = ", ".join(f"v_{column.id} {lake_type(column)}" for column in contract.columns)
+    values = ", ".join(f"v_{column.id} {plain_type(column)}" for column in contract.columns)
     connection.execute(f"CREATE OR REPLACE TABLE scanned ({values}, cells VARCHAR[])")
     _view_plain(connection, contract, 0)
 
@@ -198,7 +198,7 @@ def _source(block: Block, column: Column) -> str | None:
 
 def _plain_value(block: Block, column: Column) -> str:
     source = _source(block, column)
-    value = plain_sql(column, source, block.powers.get(column.id, 0)) if source else f"NULL::{lake_type(column)}"
+    value = plain_sql(column, source, block.powers.get(column.id, 0)) if source else f"NULL::{plain_type(column)}"
     return f"CASE WHEN coalesce({source or 'NULL'}, '') = '' THEN false ELSE {value} END" if column.id == "void" else value
 
 
@@ -207,8 +207,8 @@ def _careful(block: Block, column: Column) -> str:
     source = _source(block, column)
     missing = f"v_{column.id} IS NULL"
     if column.optional and not column.required_when:
-        missing = f"({missing} AND {source} <> '')" if source else "false"
-    return " OR ".join(f"({condition}) IS TRUE" for condition in (missing, *(b for _, b in breaches(column))))
+        missing = f"coalesce({missing} AND {source} <> '', false)" if source else "false"
+    return " OR ".join([missing, *(f"coalesce({breach}, false)" for _, breach in breaches(column))])
 
 
 def _part(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged) -> None:
