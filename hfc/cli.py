@@ -225,6 +225,11 @@ def ingest(
     source = folder(speaker.home, landing)
     with speaker.progress() as status:
         outcomes = pipeline.ingest(speaker.home, source, lambda outcome: status.update(outcome.summary()))
+    show_outcomes(speaker, outcomes)
+
+
+def show_outcomes(speaker: Session, outcomes: Sequence[Outcome]) -> None:
+    """What became of each delivery."""
 
     def show(target: Console) -> None:
         for outcome in outcomes:
@@ -232,6 +237,20 @@ def ingest(
         target.print(Text(f"Deliveries: {counted(outcomes)}"))
 
     speaker.result({"outcomes": outcomes}, show)
+
+
+@app.command()
+def replay(
+    feed: Annotated[str, typer.Argument(help="The feed whose contract was mended.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Parse a feed's archived deliveries again; the lake is then what a clean load would have given."""
+    speaker = session(home, as_json, quiet)
+    with speaker.progress() as status:
+        outcomes = pipeline.replay(speaker.home, feed, lambda outcome: status.update(outcome.summary()))
+    show_outcomes(speaker, outcomes)
 
 
 @app.command()

@@ -58,6 +58,15 @@ def ingest(home: Home, landing: Path, report: Report = quiet) -> list[Outcome]:
         return _ingest(home, landing, report)
 
 
+def replay(home: Home, feed: str, report: Report = quiet) -> list[Outcome]:
+    """Load every archived delivery of a feed again, after a fix of its contract: the lake that a clean load gives."""
+    from ingest import lake
+
+    with home.lock("replay"):
+        lake.forget(home, feed)
+        return _load_all(home, lake.pending(home), report)
+
+
 def build(home: Home, as_of: date | None = None) -> Build:
     """Build the candidate from the lake."""
     with home.lock("build"):
@@ -102,8 +111,12 @@ def run(
 
 
 def _ingest(home: Home, landing: Path, report: Report) -> list[Outcome]:
+    return _load_all(home, receive(home, landing), report)
+
+
+def _load_all(home: Home, delivery_ids: list[str], report: Report) -> list[Outcome]:
     outcomes = []
-    for delivery_id in receive(home, landing):
+    for delivery_id in delivery_ids:
         outcome = load(home, delivery_id)
         report(outcome)
         outcomes.append(outcome)

@@ -41,6 +41,18 @@ class Staged:
     remarks: list[str] = field(default_factory=list)
     scanned: Reading | None = None
 
+    @property
+    def header(self) -> dict[str, list[str]]:
+        """The printed headers by column id, those of unknown columns under ""."""
+        found: dict[str, list[str]] = {}
+        for block in self.blocks:
+            names = {index: name for name, index in block.positions.items()}
+            for index, text in enumerate(block.header):
+                printed = found.setdefault(names.get(index, ""), [])
+                if normalise(text) and normalise(text) not in printed:
+                    printed.append(normalise(text))
+        return found
+
 
 class _NotPlain(Exception):
     """A scan is not to be trusted here: read record by record."""

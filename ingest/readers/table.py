@@ -127,12 +127,15 @@ def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: 
     stacked = _stacked(rows)
     found = _recognised(contract, stacked)
     positions = dict(found)
+    header = rows[-1] if len(rows) == 1 else [" ".join(texts[:1]) for texts in stacked]
     for column in contract.columns:
         if sum(column.id == name for name, _ in found) > 1:
             raise Unreadable(f"column {column.header} ({column.id}) stands twice in the header")
         if not column.optional and column.id not in positions:
-            raise Unreadable(f"missing required column {column.header} ({column.id})")
-    block = Block(sheet, rows[-1] if len(rows) == 1 else [" ".join(texts[:1]) for texts in stacked], positions)
+            unknown = [text for index, text in enumerate(header) if index not in positions.values() and normalise(text)]
+            hint = f"; columns it does not know: {', '.join(map(normalise, unknown))}" if unknown else ""
+            raise Unreadable(f"missing required column {column.header} ({column.id}){hint}")
+    block = Block(sheet, header, positions)
     block.powers = _powers(contract, block, stacked, above)
     return block
 

@@ -1,0 +1,161 @@
+"""Arrivals: the bytes of every landed file are kept for ever, and registered as a delivery before anything is parsed.
+
+Can be killed anywhere and run again: bytes first, then the register entry; a file without an entry arrives again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hfc.home import Home, UsageError, replacing, sha256_of, write_json
+
+SIDECAR = ".meta.yaml"
+SIDECAR_BYTES = 1 << 16
+_SHANGHAI = timedelta(hours=8)
+
+log = logging.getLogger("hfc")
+
+
+class _Changing(Exception):
+    """A file that is still being written."""
+
+
+def receive(home: Home, landing: Path) -> None:
+    """Archive and register every new file of `landing/<feed>/`, oldest publication first.
+
+    A file that changes while it is read is left for the next time, with a warning.
+
+    Raises:
+        UsageError: the landing folder does not exist.
+    """
+    if not landing.is_dir():
+        raise UsageError(f"no landing folder at {landing}: create it, or name another with --landing")
+    known = {(d["feed"], d["file"], d["sha256"]) for d in registered(home)}
+    arrivals = []
+    for path in sorted(landing.glob("[!.]*/[!.]*")):
+        if path.name.startswith("~$") or path.name.endswith(SIDECAR):
+            continue
+        with _left_when_changing(path):
+            arrival = _describe(path)
+            if (arrival["feed"], arrival["file"], arrival["sha256"]) not in known:
+                arrivals.append((arrival, path))
+    for arrival, path in sorted(arrivals, key=lambda a: (a[0]["published_on"], a[0]["file"], a[0]["feed"])):
+        with _left_when_changing(path):
+            _archive(home, arrival, path)
+            _register(home, arrival)
+
+
+@contextmanager
+def _left_when_changing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (_Changing, FileNotFoundError):
+        log.warning("%s changed while it was read; it is left for the next run", path)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """Feed, bytes, publication date and sidecar of one landed file."""
+    no_file = _no_plain_file(path)
+    meta, problem = ({}, no_file) if no_file else _sidecar(path.with_name(path.name + SIDECAR))
+    published_on, bad_date = _published_on(path, meta)
+    return {
+        "feed": path.parent.name,
+        "file": path.name,
+        "sha256": "" if no_file else sha256_of(path),
+        "bytes": 0 if no_file else path.stat().st_size,
+        "published_on": published_on.isoformat(),
+        "problem": problem or bad_date,
+        "synthetic": meta.get("synthetic") is True,
+        **{name: None if meta.get(name) is None else str(meta[name]) for name in ("source_url", "licence", "note")},
+    }
+
+
+def _sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
+    """What a sidecar says, or why it says nothing that can be used."""
+    if path.is_symlink() or not path.is_file():
+        return {}, None
+    try:
+        if path.stat().st_size > SIDECAR_BYTES:
+            raise ValueError(f"more than {SIDECAR_BYTES} bytes")
+        meta = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(meta, dict) or any(isinstance(value, (dict, list)) for value in meta.values()):
+            raise ValueError("not a list of names with one value each")
+        return meta, None
+    except (ValueError, yaml.YAMLError) as error:
+        return {}, f"unreadable sidecar {path.name}: {str(error).splitlines()[0]}"
+
+
+def _no_plain_file(path: Path) -> str | None:
+    """Why there are no bytes to read: only regular files are opened, and nothing is followed out of the landing folder."""
+    if path.is_symlink():
+        return "unreadable: a symbolic link; deliver the file itself"
+    if path.is_dir():
+        return "unreadable: a folder where a file was expected"
+    return None if path.is_file() else "unreadable: no regular file"
+
+
+def _published_on(path: Path, meta: dict[str, Any]) -> tuple[date, str | None]:
+    """The vintage: the last date in the file name, else the sidecar's, else the modification date in Shanghai."""
+    for digits in reversed(re.findall(r"(?<!\d)\d{8}(?!\d)", path.name)):
+        try:
+            return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])), None
+        except ValueError:
+            continue
+    modified = (datetime.fromtimestamp(path.lstat().st_mtime, UTC) + _SHANGHAI).date()
+    stated = meta.get("published_on")
+    try:
+        return (date.fromisoformat(str(stated)), None) if stated is not None else (modified, None)
+    except ValueError:
+        return modified, f"unreadable sidecar: published_on {stated} is not a date (YYYY-MM-DD)"
+
+
+def archived(home: Home, delivery: dict[str, Any]) -> Path:
+    """Where a delivery's bytes are kept for ever."""
+    suffix = re.sub(r"[^A-Za-z0-9.]", "", Path(delivery["file"]).suffix)[:16] or ".bin"
+    return home.archive / delivery["feed"] / (delivery["sha256"] + suffix)
+
+
+def _archive(home: Home, arrival: dict[str, Any], path: Path) -> None:
+    target = archived(home, arrival)
+    if not arrival["sha256"] or target.exists():
+        return
+    with replacing(target) as temporary:
+        shutil.copyfile(path, temporary)
+        if sha256_of(temporary) != arrival["sha256"]:
+            raise _Changing
+        os.chmod(temporary, 0o444)
+
+
+def _register(home: Home, arrival: dict[str, Any]) -> None:
+    """Give the arrival the next number; a hard link makes taking a number exclusive."""
+    home.deliveries.mkdir(parents=True, exist_ok=True)
+    seq = max((int(path.stem) for path in home.deliveries.glob("*.json")), default=0) + 1
+    while True:
+        delivery_id = f"{seq:06d}"
+        staging = home.deliveries / f".{os.getpid()}-{delivery_id}"
+        write_json(staging, {**arrival, "delivery_id": delivery_id, "seq": seq})
+        try:
+            os.link(staging, home.deliveries / f"{delivery_id}.json")
+            return
+        except FileExistsError:
+            seq += 1
+        finally:
+            staging.unlink()
+
+
+def registered(home: Home) -> list[dict[str, Any]]:
+    paths = sorted(home.deliveries.glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if not path.name.startswith(".")]
+
+
