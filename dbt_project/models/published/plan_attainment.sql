@@ -11,10 +11,12 @@ metric_input as (
         min(s.last_loaded_on) as last_loaded_on,
         min(case
             when s.last_loaded_on is null then 'No delivery of the feed ' || f.feed || ' has been loaded.'
+        end) as missing,
+        min(case
             when s.is_rejected then 'The latest delivery of the feed ' || f.feed || ' was rejected.'
             when s.is_stale
                 then 'The feed ' || f.feed || ' is stale: its latest delivery is of ' || s.last_loaded_on || '.'
-        end) as problem
+        end) as interruption
     from metric_feed as f
     left join {{ ref('int_feed_status') }} as s on f.feed = s.feed
     group by f.metric_id
@@ -26,7 +28,8 @@ target as (
         m.computed,
         string_split(m.frequencies, ' ')[1] as finest,
         i.last_loaded_on,
-        i.problem,
+        i.missing,
+        i.interruption,
         c.as_of,
         c.report_month,
         c.report_month >= make_date(t.year, 12, 1) as is_over,
@@ -94,11 +97,9 @@ actual as (
             when t.measure != 'flow' then p.latest_period
             else p.ytd_period
         end as actual_period,
-        p.ytd_month,
-        case
-            when l.year_value > 0 then {{ decimal_ratio('l.ytd_value', 'l.year_value') }}
-            else {{ decimal_ratio('p.ytd_month', '12') }}
-        end as share
+        -- The share of last year reached by the same month, as a fraction: how far through the year, where unknown.
+        case when l.year_value > 0 then l.ytd_value else p.ytd_month end as share_of_year,
+        case when l.year_value > 0 then l.year_value else 12 end as whole_year
     from target as t
     inner join point as p on t.target_id = p.target_id
     left join last_year as l on t.target_id = l.target_id
@@ -114,7 +115,7 @@ expectation as (
                 then {{ decimal_ratio(
                     'base_value * months_left + low * (24 - months_left)', '24'
                 ) }}
-            else (low * share::decimal(18, 10))::decimal(28, 10)
+            else {{ decimal_ratio('low * share_of_year', 'whole_year') }}
         end::decimal(28, 10) as expected,
         case operator when '=' then actual <= low else actual >= low end as is_met
     from actual
@@ -125,12 +126,14 @@ judged as (
         *,
         case
             when not computed then 'The warehouse does not compute this metric yet.'
-            when problem is not null then problem
+            when missing is not null then missing
+            -- Data that were complete stay so, whatever became of the feed since.
+            when interruption is not null and not is_over then interruption
             when measure = 'flow' and not is_begun then 'The year of the target has not begun.'
             when actual is null then 'The metric has no observation for the period.'
             when points < 3 and finest != 'A' then 'The metric has fewer than three observations.'
             when is_over and last_loaded_on < make_date(year, 12, 31)
-                then 'The year is over, but nothing has been delivered since it ended.'
+                then 'The year is over, but no delivery has been loaded since it ended.'
             when expected is null and not is_met
                 then 'What to expect by now is unknown: there is no value for the end of ' || (year - 2) || '.'
         end as obstacle
