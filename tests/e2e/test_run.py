@@ -10,15 +10,22 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import deliveries
 import duckdb
 import oracle
+import oracle_attainment
 import pytest
+
+from hfc import pipeline
+from hfc.home import Home
+from hfc.simulate import simulate
 
 HFC = Path(sys.executable).parent / "hfc"
 COLUMNS = "metric_id, frequency, period, period_end, dimension, member, value, unit, obs_status, conf_status, as_of"
+ATTAINMENT = "target_id, actual_period, actual, expected, attainment_pct, gap, required_pace, status"
 
 
 def hfc(*arguments: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +42,16 @@ def parquet_bytes(home: Path) -> dict[str, bytes]:
 def observations(home: Path) -> list[tuple[object, ...]]:
     source = home / "published/current/parquet/metric_observation.parquet"
     return duckdb.sql(f"SELECT {COLUMNS} FROM '{source}' ORDER BY ALL").fetchall()
+
+
+def attainment(database: Path) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(f"SELECT {ATTAINMENT} FROM published.plan_attainment ORDER BY target_id").fetchall()
+
+
+def judged_independently(landing: Path, as_of: date) -> list[tuple[object, ...]]:
+    calculated = oracle.compute(landing, as_of)
+    return oracle_attainment.judge(calculated.observations, calculated.outcomes, as_of)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +73,8 @@ def test_every_observation_agrees_with_the_independent_calculation(published: Pa
     expected = oracle.compute(landing)
     assert observations(published) == sorted(expected.observations)
     assert len(expected.observations) > 500
+    as_of = expected.observations[0][-1]
+    assert attainment(published / "published/current/hfc.duckdb") == judged_independently(landing, as_of)
 
 
 def test_delivery_outcomes_agree_with_the_independent_calculation(published: Path, landing: Path) -> None:
@@ -69,11 +88,52 @@ def test_delivery_outcomes_agree_with_the_independent_calculation(published: Pat
 
 
 def test_an_earlier_day_sees_what_was_known_then(landing: Path, tmp_path: Path) -> None:
-    from datetime import date
-
     done = hfc("run", "--landing", landing, "--as-of", "2023-08-15", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert observations(tmp_path) == sorted(oracle.compute(landing, date(2023, 8, 15)).observations)
+    assert attainment(tmp_path / "published/current/hfc.duckdb") == judged_independently(landing, date(2023, 8, 15))
+
+
+@pytest.fixture(scope="module")
+def long_history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Path]:
+    """A home that ingested the demo, what was there before it (funds all of 2021, institutions its second half), and
+    one delivery of the funds that can't be read."""
+    landing = tmp_path_factory.mktemp("long_history")
+    simulate(landing)
+    funds = [f"2021-F{month:02},SAB123,68501913-3,2021-{month:02}-15,{month}.7,1" for month in range(1, 13)]
+    events = [
+        f"2021-{month:02},2021-{month:02}-15,引进,91999999MA00000{month:02}X,机构,基金机构" for month in range(7, 13)
+    ]
+    for feed, name, lines in (
+        ("fund_commitments", "funds__20220105", ["变动编号,基金编码,管理人代码,变动日期,认缴变动额(亿元),实缴变动额(亿元)", *funds]),
+        ("fund_commitments", "funds__20230915", ["无法读取"]),
+        ("institution_register", "register__20220105", ["事件编号,事件日期,事件类型,统一社会信用代码,机构名称,机构类别", *events]),
+    ):  # fmt: skip
+        (landing / feed / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    home = Home(tmp_path_factory.mktemp("long_history_home"))
+    pipeline.ingest(home, landing)
+    return home, landing
+
+
+@pytest.mark.parametrize(
+    ("as_of", "statuses"),
+    [
+        # Flows of 2022: capital against the pace of 2021, institutions against months.
+        (date(2022, 9, 15), {"no_data", "on_track", "at_risk", "off_track"}),
+        # The latest delivery of the funds was rejected: 2022 keeps its judgement, 2024 loses it.
+        (date(2023, 9, 20), {"no_data", "on_track", "at_risk", "off_track", "achieved", "missed"}),
+        # Both feeds are stale: 2022 and 2024 keep their judgement.
+        (date(2026, 8, 1), {"no_data", "achieved", "missed"}),
+    ],
+)
+def test_attainment_agrees_with_the_independent_judgement(
+    long_history: tuple[Home, Path], as_of: date, statuses: set[str]
+) -> None:
+    home, landing = long_history
+    pipeline.build(home, as_of)
+    found = attainment(home.candidate)
+    assert found == judged_independently(landing, as_of)
+    assert {row[-1] for row in found} == statuses and len(found) == 38
 
 
 def test_order_threads_and_time_zone_change_no_byte(published: Path, landing: Path, tmp_path: Path) -> None:
