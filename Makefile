@@ -15,6 +15,7 @@ test: check  ## Install and run every test
 check: setup  ## Formatting, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint dbt_project
 	$(BIN)/lint-imports
 
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login

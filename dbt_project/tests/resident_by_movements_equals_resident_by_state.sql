@@ -15,7 +15,7 @@ counted as (
         count(*) as ever_admitted
     from month_end as m
     inner join {{ ref('int_institution_state') }} as s
-        on s.valid_from <= m.period_end and (s.valid_to is null or s.valid_to > m.period_end)
+        on m.period_end >= s.valid_from and (s.valid_to is null or m.period_end < s.valid_to)
     where s.category is not null
     group by m.period_end, s.category
 ),

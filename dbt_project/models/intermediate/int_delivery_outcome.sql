@@ -1,7 +1,9 @@
 -- Deliveries with the rows that only repeat an earlier delivery moved from accepted to duplicate.
 with repeated as (
     {% for feed in ['institution_register', 'fund_commitments', 'public_series'] %}
-    select delivery_id, count(*) as rows_repeated
+    select
+        delivery_id,
+        count(*) as rows_repeated
     from {{ ref('stg_' ~ feed ~ '_versions') }}
     where is_duplicate
     group by delivery_id

@@ -1,9 +1,13 @@
 -- The months an event feed speaks for: from that of its first current event on, silence is zero.
 with first_event as (
-    select 'institution_register' as feed, min(event_date) as event_date
+    select
+        'institution_register' as feed,
+        min(event_date) as event_date
     from {{ ref('stg_institution_register') }}
     union all
-    select 'fund_commitments' as feed, min(change_date) as event_date
+    select
+        'fund_commitments' as feed,
+        min(change_date) as event_date
     from {{ ref('stg_fund_commitments') }}
 )
 

@@ -27,7 +27,14 @@ by_category as (
     window so_far as (partition by c.member order by m.month)
 )
 
-select month, dimension, member, admitted, ever_admitted, resident, departed
+select
+    month,
+    dimension,
+    member,
+    admitted,
+    ever_admitted,
+    resident,
+    departed
 from by_category
 union all
 select

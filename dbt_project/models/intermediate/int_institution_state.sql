@@ -4,7 +4,7 @@ with day_state as (
         uscc,
         event_date as valid_from,
         arg_max(resident_after, event_no) as resident,
-        max_by({'category': category_after}, event_no).category as category
+        arg_max_null(category_after, event_no) as category
     from {{ ref('int_institution_event') }}
     group by uscc, event_date
 )

@@ -42,7 +42,14 @@ target as (
 ),
 
 observed as (
-    select metric_id, dimension, member, frequency, period, period_end, value
+    select
+        metric_id,
+        dimension,
+        member,
+        frequency,
+        period,
+        period_end,
+        value
     from {{ ref('metric_observation') }}
     where value is not null
 ),
@@ -75,8 +82,9 @@ last_year as (
     from target as t
     inner join point as p on t.target_id = p.target_id
     inner join observed as o
-        on t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
-        and t.finest = o.frequency and year(o.period_end) = t.year - 1
+        on
+            t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
+            and t.finest = o.frequency and t.year - 1 = year(o.period_end)
     group by t.target_id, t.finest
     -- A year the feed covers only in part has no share that could be carried over.
     having count(*) = case t.finest when 'M' then 12 when 'Q' then 4 else 1 end

@@ -6,7 +6,9 @@ select
     c.inputs_sha256,
     c.code_version,
     c.previous_release_id,
-    coalesce(
-        (select bool_or(d.synthetic) from {{ source('lake', 'delivery') }} as d where d.outcome = 'loaded'), false
+    exists(
+        select 1
+        from {{ source('lake', 'delivery') }} as d
+        where d.outcome = 'loaded' and d.synthetic
     ) as synthetic
 from {{ source('lake', 'context') }} as c
