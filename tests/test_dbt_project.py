@@ -1,0 +1,155 @@
+"""Every test of dbt_project is seen failing: a sound candidate is corrupted, and the test has to say so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.schemas.run import RunExecutionResult
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from hfc import pipeline
+from hfc.home import Home
+from hfc.simulate import simulate
+from hfc.warehouse import PROJECT
+
+KINDS = ("not_null", "unique", "accepted_values", "relationships")
+VIEWS = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal"
+
+# The tests that a bad value in one column, or a repeated row, does not break; and what breaks each.
+FAULTS = {
+    "accepted_values_duty_section_and_its_title": "UPDATE seeds.duty SET section_title_zh = 'other' WHERE duty_no = 1",
+    "area_code_has_six_digits": "UPDATE seeds.area SET area_code = left(area_code, 5)",
+    "attainment_status_symbol_is_one_character": "UPDATE seeds.attainment_status SET symbol = '??' WHERE sort = 6",
+    "categories_sum_to_total": """
+        UPDATE published.metric_observation SET value = value + 1
+        WHERE metric_id = 'institutions_resident' AND period = '2022-Q3' AND member = 'fund'
+    """,
+    "delivery_outcome_conserves_rows": "UPDATE published.delivery_outcome SET rows_in = rows_in + 1",
+    "fund_capital_grows_by_what_is_subscribed": """
+        UPDATE published.metric_observation SET value = value + 0.0000000003
+        WHERE metric_id = 'fund_subscribed' AND period = '2022-07'
+    """,
+    "institutions_ever_admitted_grow_by_those_admitted": """
+        DELETE FROM published.metric_observation
+        WHERE metric_id = 'institutions_admitted' AND period = '2022-07' AND member = 'total'
+    """,
+    "metric_bounds_are_ordered_and_tolerance_is_not_negative": "UPDATE seeds.metric SET tolerance = -tolerance - 1",
+    "metric_observation_value_is_empty_only_where_missing_or_suppressed": """
+        UPDATE published.metric_observation SET value = NULL WHERE period = '2022-07'
+    """,
+    "nothing_after_the_report_month": "UPDATE lake.context SET report_month = report_month - INTERVAL 1 MONTH",
+    "one_release": "INSERT INTO published.release FROM published.release",
+    "plan_attainment_status_other_than_no_data_has_an_actual": "UPDATE published.plan_attainment SET actual = NULL",
+    "plan_has_38_targets": "DELETE FROM published.plan_attainment WHERE target_id = '2026_tax'",
+    "plan_target_low_and_high_fit_the_operator": "UPDATE seeds.plan_target SET high = low WHERE target_id = '2026_tax'",
+    "relationships_metric_observation_dimension_member": """
+        UPDATE published.metric_observation SET dimension = 'total' WHERE member = 'fund' AND period = '2022-07'
+    """,
+    "relationships_metric_observation_metric_unit": """
+        UPDATE published.metric_observation SET unit = 'firm' WHERE metric_id = 'institutions_resident'
+    """,
+    "relationships_plan_target_dimension_member": """
+        UPDATE seeds.plan_target SET dimension = 'total' WHERE member = 'fund'
+    """,
+    "relationships_plan_target_metric_unit_measure": "UPDATE seeds.plan_target SET measure = 'ratio'",
+    "release_has_no_row_of_another_day": "UPDATE published.release SET created_at = created_at + INTERVAL 1 SECOND",
+    "resident_by_movements_equals_resident_by_state": """
+        UPDATE intermediate.int_institution_state SET resident = NOT resident WHERE valid_to IS NULL
+    """,
+    "uscc_known_exception_has_the_form_of_a_code": "UPDATE seeds.uscc_known_exception SET uscc = uscc[:17] || 'I'",
+}
+
+
+def places(home: Home) -> list[str]:
+    """dbt's options that keep what it writes below the home."""
+    read = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    return [*read, "--target-path", str(home.warehouse / "dbt"), "--log-path", str(home.warehouse / "logs")]
+
+
+@dataclass(frozen=True)
+class Project:
+    """The parsed project and a candidate that passed all its tests."""
+
+    manifest: Manifest
+    home: Home
+
+    def verdicts(self, statements: Iterable[str], select: str) -> dict[str, str]:
+        """What the selected tests say of the sound candidate changed by the statements: test name → status."""
+        shutil.copyfile(self.home.warehouse / "sound.duckdb", self.home.candidate)
+        with duckdb.connect(str(self.home.candidate)) as candidate:
+            for statement in statements:
+                candidate.execute(statement)
+        arguments = ["--quiet", "--no-write-json", "test", "--select", select, *places(self.home)]
+        done = dbtRunner(manifest=self.manifest).invoke(arguments)
+        DuckDBConnectionManager.close_all_connections()
+        assert isinstance(done.result, RunExecutionResult), done.exception
+        return {result.node.name: str(result.status) for result in done.result.results}
+
+    def tests(self) -> list[Any]:
+        """All data tests of the project."""
+        return [node for node in self.manifest.nodes.values() if node.resource_type == "test"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project, and a candidate of a short demo, with tables in place of its views so that rows can be added."""
+    home = Home(tmp_path_factory.mktemp("sound"))
+    simulate(home.landing, months=12)
+    pipeline.ingest(home, home.landing)
+    pipeline.build(home)
+    with duckdb.connect(str(home.candidate)) as candidate:
+        for (view,) in candidate.execute(VIEWS).fetchall():
+            candidate.execute(f"CREATE TABLE copied AS FROM {view}; DROP VIEW {view}")
+            candidate.execute(f"CREATE TABLE {view} AS FROM copied; DROP TABLE copied")
+    shutil.copyfile(home.candidate, home.warehouse / "sound.duckdb")
+    manifest = dbtRunner().invoke(["--quiet", "parse", *places(home)]).result
+    assert isinstance(manifest, Manifest)
+    return Project(manifest, home)
+
+
+def kind_of(test: Any) -> str | None:
+    """Which generic test a test is, if it looks for repeated rows or at one plain column."""
+    generic = getattr(test, "test_metadata", None)  # singular tests have none
+    if generic is None or generic.name not in KINDS:
+        return None
+    return generic.name if generic.name == "unique" or generic.kwargs["column_name"].isidentifier() else None
+
+
+def bad_row(project: Project, test: Any, number: int) -> str:
+    """The statement that adds a row like the first that the test looks at, but one that the test refuses.
+
+    A value that is nowhere else is the negative `number`, a different one for each test.
+    """
+    node_id = test.attached_node or test.depends_on.nodes[0]
+    table: Any = project.manifest.nodes.get(node_id) or project.manifest.sources[node_id]
+    relation = f"{table.schema}.{table.identifier}"
+    kind, column = test.test_metadata.name, test.test_metadata.kwargs["column_name"]
+    value = "NULL" if kind == "not_null" else f"'-{number}'"
+    row = "*" if kind == "unique" else f"* REPLACE ({value} AS {column})"
+    looked_at = test.config.where or f"{column} IS NOT NULL"
+    return f"INSERT INTO {relation} SELECT {row} FROM {relation} WHERE {looked_at} LIMIT 1"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generic_tests_refuse_a_bad_row(project: Project, kind: str) -> None:
+    tests = [test for test in project.tests() if kind_of(test) == kind]
+    bad_rows = [bad_row(project, test, number) for number, test in enumerate(tests, start=1)]
+    verdicts = project.verdicts(bad_rows, f"test_name:{kind}")
+    assert tests
+    assert [test.name for test in tests if verdicts[test.name] not in ("fail", "warn")] == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_other_tests_refuse_their_fault(project: Project, name: str) -> None:
+    assert project.verdicts([FAULTS[name]], name) == {name: "fail"}
+
+
+def test_every_test_is_seen_failing(project: Project) -> None:
+    assert {test.name for test in project.tests() if kind_of(test) is None} == set(FAULTS)
