@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import html
 import json
-import logging
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from expectations.suite import Suite
-from hfc.home import GateFailed, HfcError, Home, UsageError, replacing, sha256_of, write_json
+from hfc.home import TEMPORARY_SUFFIX, GateFailed, HfcError, Home, UsageError, replacing, sha256_of, write_json
 
 SHOWN = 20
 LONGEST = 300
@@ -64,6 +64,11 @@ def report_file(home: Home) -> Path:
     return home.warehouse / "gate" / "report.html"
 
 
+def docs_folder(home: Home) -> Path:
+    """Where Great Expectations' own pages on the same verdicts are kept; start at `index.html`."""
+    return home.warehouse / "gate" / "data_docs"
+
+
 def candidate_build(home: Home) -> dict[str, Any]:
     """What `warehouse/build.json` says about the candidate, which must be complete and closed."""
     record = home.warehouse / "build.json"
@@ -81,7 +86,7 @@ def gate(home: Home) -> Gate:
     gate_file(home).unlink(missing_ok=True)
     digest = sha256_of(home.candidate)
     suites = declared_suites(release_id)
-    checks = judge(home.candidate, suites)
+    checks = judge(home, suites, release_id)
     verdict = conclude(release_id, digest, suites, checks)
     write_report(home, verdict)
     write_json(gate_file(home), asdict(verdict))
@@ -111,37 +116,63 @@ def conclude(release_id: str, digest: str, suites: list[Suite], checks: list[Che
     return Gate(release_id, digest, passed, checks, declared, executed)
 
 
-def judge(candidate: Path, suites: list[Suite]) -> list[Check]:
-    """Evaluate the suites on the rows of the candidate."""
+def judge(home: Home, suites: list[Suite], release_id: str) -> list[Check]:
+    """Evaluate the suites on the rows of the candidate, and write the Data Docs about it."""
     import duckdb
-    import great_expectations as gx
 
-    # This module sets a level of its own; once dbt has a handler, its note on a temporary folder would reach the user.
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    source = context.data_sources.add_pandas("candidate")
+    building = docs_folder(home).with_name(f".data_docs{TEMPORARY_SUFFIX}")
+    shutil.rmtree(building, ignore_errors=True)
+    context = context_with_site(building)
     checks: list[Check] = []
-    with duckdb.connect(str(candidate), read_only=True) as connection:
+    with duckdb.connect(str(home.candidate), read_only=True) as connection:
         for suite in suites:
             try:
                 frame = connection.execute(suite.query).df()
             except duckdb.Error as error:
                 checks += not_evaluated(suite, f"not evaluated: {first_line(error)}")
                 continue
-            asset = source.add_dataframe_asset(suite.name)
-            batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-            checks += evaluate(suite, batch)
+            checks += evaluate(context, suite, frame, release_id)
+    context.build_data_docs()
+    shutil.rmtree(docs_folder(home), ignore_errors=True)
+    os.replace(building, docs_folder(home))
     return checks
 
 
-def evaluate(suite: Suite, batch: Any) -> Iterator[Check]:
-    """The verdicts of one suite on one batch."""
+def context_with_site(folder: Path) -> Any:
+    """A context of Great Expectations that lives in memory but for its Data Docs, which go to `folder`."""
     import great_expectations as gx
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
-    declared = gx.ExpectationSuite(name=suite.name, expectations=list(suite.expectations))
-    result_format = {"result_format": "SUMMARY", "partial_unexpected_count": 5}
-    for result in batch.validate(declared, result_format=result_format).results:
+    site = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+    }
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        data_docs_sites={"gate": site},
+        progress_bars={"globally": False},  # type: ignore[arg-type]
+    )
+    context = gx.get_context(project_config=config, mode="ephemeral")
+    context.data_sources.add_pandas("candidate")
+    return context
+
+
+def evaluate(context: Any, suite: Suite, frame: Any, release_id: str) -> Iterator[Check]:
+    """The verdicts of one suite on its rows; the context keeps them for the Data Docs."""
+    import great_expectations as gx
+    from great_expectations.core.run_identifier import RunIdentifier
+
+    asset = context.data_sources.get("candidate").add_dataframe_asset(suite.name)
+    rows = asset.add_batch_definition_whole_dataframe("all")
+    declared = context.suites.add(gx.ExpectationSuite(name=suite.name, expectations=list(suite.expectations)))
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=suite.name, data=rows, suite=declared))
+    validation = definition.run(
+        batch_parameters={"dataframe": frame},
+        result_format={"result_format": "SUMMARY", "partial_unexpected_count": 5},
+        run_id=RunIdentifier(run_name=release_id),
+    )
+    for result in validation.results:
         yield check_of(suite, result)
 
 

@@ -73,6 +73,16 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
+def assert_data_docs_are_whole(home: Home) -> None:
+    """Data Docs have a start page, which leads to one page on each suite of this gate and no earlier one."""
+    docs = gates.docs_folder(home)
+    start = (docs / "index.html").read_text(encoding="utf-8")
+    pages = list(docs.glob("validations/**/*.html"))
+    assert {page.stem for page in pages} == {f"candidate-{suite.name}" for suite in gates.declared_suites("r1")}
+    assert len(pages) == len(gates.declared_suites("r1"))
+    assert all(page.relative_to(docs).as_posix() in start for page in pages)
+
+
 def test_a_good_candidate_passes_and_can_be_published(home: Home) -> None:
     make_candidate(home)
     verdict = gates.gate(home)
@@ -80,7 +90,10 @@ def test_a_good_candidate_passes_and_can_be_published(home: Home) -> None:
     kept = json.loads(gates.gate_file(home).read_text(encoding="utf-8"))
     assert kept["passed"] is True and kept["candidate_sha256"] == sha256_of(home.candidate)
     assert "passed" in gates.report_file(home).read_text(encoding="utf-8")
+    assert_data_docs_are_whole(home)
     assert pipeline.publish(home).created
+    gates.gate(home)
+    assert_data_docs_are_whole(home)
 
 
 @pytest.mark.parametrize(("statement", "suite", "column", "text"), FAULTS)
@@ -118,7 +131,7 @@ def test_what_cannot_be_evaluated_is_not_passed(home: Home) -> None:
 def test_checks_that_were_left_out_are_not_passed(home: Home) -> None:
     make_candidate(home)
     suites = gates.declared_suites("r1")
-    checks = gates.judge(home.candidate, suites[:-1])
+    checks = gates.judge(home, suites[:-1], "r1")
     assert all(check.success for check in checks)
     assert not gates.conclude("r1", "0", suites, checks).passed
     assert not gates.conclude("r1", "0", [], []).passed
@@ -128,7 +141,9 @@ def test_a_suppressed_value_is_not_told(home: Home) -> None:
     make_candidate(home, extra=OBSERVATION.format("value = 7654321, conf_status = 'C'"))
     with pytest.raises(GateFailed) as refused:
         gates.gate(home)
-    assert "7654321" not in str(refused.value) + gates.gate_file(home).read_text() + gates.report_file(home).read_text()
+    assert_data_docs_are_whole(home)
+    written = [gates.gate_file(home), gates.report_file(home), *gates.docs_folder(home).rglob("*.html")]
+    assert "7654321" not in str(refused.value) + "".join(path.read_text(encoding="utf-8") for path in written)
 
 
 def test_without_a_candidate_the_way_out_is_named(home: Home) -> None:
