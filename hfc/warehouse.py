@@ -15,10 +15,11 @@ from typing import Any
 import duckdb
 
 from hfc import __version__
+from hfc.corrections import DELIVERY_ID, corrected_sql, in_force, is_found
 from hfc.home import GateFailed, HfcError, Home, write_json
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
-from ingest.columns import lake_name, lake_type
+from ingest.columns import lake_name, lake_type, text_literal
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
@@ -123,24 +124,46 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
             f"INSERT INTO lake.delivery VALUES ({', '.join('?' * len(names))})",
             [[d[n] for n in names] for d in deliveries],
         )
+        connection.execute(
+            "CREATE TABLE lake.feed (feed VARCHAR, title_zh VARCHAR, title_en VARCHAR, kind VARCHAR, stale_after_days INTEGER)"
+        )
+        connection.executemany(
+            "INSERT INTO lake.feed VALUES (?, ?, ?, ?, ?)",
+            [[c.feed, c.title.zh, c.title.en, c.kind, c.stale_after_days] for c in load_contracts().values()],
+        )
+        connection.execute("CREATE TABLE lake.correction (correction_id VARCHAR, matches BOOLEAN)")
+        corrections = in_force(date.fromisoformat(context["as_of"]))
         for contract in load_contracts().values():
-            connection.execute(_feed_view(home, contract, deliveries))
+            rows = _accepted(home, contract, deliveries)
+            own = [correction for correction in corrections if correction.feed == contract.feed]
+            connection.execute(_feed_view(contract, corrected_sql(own, rows)))
+            found = [(correction.correction_id, is_found(connection, correction, rows)) for correction in own]
+            if found:
+                connection.executemany("INSERT INTO lake.correction VALUES (?, ?)", found)
 
 
-def _feed_view(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
+def _accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
-    values = {lake_name(column): lake_type(column) for column in contract.columns}
-    columns = {"sheet": "VARCHAR", "line": "BIGINT", **values, "flags": "VARCHAR[]"}
-    selected = "parse_filename(filename, true) AS delivery_id, " + ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in columns.items())
-    # What a row says, to tell a new version of its key from a repetition.
-    content = ", ".join(f'coalesce("{name}"::VARCHAR, chr(30))' for name in values)
-    selected += f", md5(concat_ws(chr(31), {content})) AS content_hash"
     if not files:
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in {**columns, "filename": "VARCHAR"}.items())
-        return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM (SELECT {nothing}) WHERE false"
-    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"CREATE VIEW lake.{contract.feed} AS SELECT {selected} FROM read_parquet([{quoted}], filename = true)"
+        columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in {**_columns(contract), "filename": "VARCHAR"}.items())
+        return f"(SELECT {columns} WHERE false)"
+    return f"read_parquet([{', '.join(map(text_literal, files))}], filename = true)"
+
+
+def _columns(contract: Contract) -> dict[str, str]:
+    values = {lake_name(column): lake_type(column) for column in contract.columns}
+    return {"sheet": "VARCHAR", "line": "BIGINT", **values, "flags": "VARCHAR[]"}
+
+
+def _feed_view(contract: Contract, rows: str) -> str:
+    """A feed as dbt sees it: typed columns, and a digest of what a row says, to tell a new version from a repetition."""
+    selected = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _columns(contract).items())
+    content = ", ".join(f"coalesce({lake_name(column)}::VARCHAR, chr(30))" for column in contract.columns)
+    return (
+        f"CREATE VIEW lake.{contract.feed} AS SELECT {DELIVERY_ID}, {selected}, "
+        f"md5(concat_ws(chr(31), {content})) AS content_hash FROM {rows}"
+    )
 
 
 def _run_dbt(home: Home) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
+from datetime import date, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -133,13 +135,42 @@ class Editions(_Strict):
     row_labels: dict[str, list[str]]
 
 
+class Calendar(_Strict):
+    """When deliveries are expected: one for every period, `due_days` after its end; late after `grace_days` more."""
+
+    every: Literal["month", "quarter", "year"]
+    due_days: int = Field(ge=0)
+    grace_days: int = Field(ge=0)
+
+    def expected(self, today: date) -> tuple[date, date]:
+        """(end of the last period whose delivery is due, day it was due) on `today`."""
+        months = {"month": 1, "quarter": 3, "year": 12}[self.every]
+        start = date(today.year, (today.month - 1) // months * months + 1, 1)
+        while (end := start - timedelta(days=1)) + timedelta(days=self.due_days) > today:
+            start = end.replace(day=1, month=(end.month - 1) // months * months + 1)
+        return end, end + timedelta(days=self.due_days)
+
+    def punctuality(self, published: Iterable[date], today: date) -> tuple[str, date]:
+        """(`on time`, `due` or `late`, day the latest expected delivery was due), from the publication dates so far."""
+        end, due = self.expected(today)
+        if any(end < day <= today for day in published):
+            return "on time", due
+        return "late" if (today - due).days > self.grace_days else "due", due
+
+
 class Contract(_Strict):
-    """One feed: its columns, natural key and layout."""
+    """One feed: its columns, natural key, layout and calendar.
+
+    `stale_after_days` after its latest delivery, a feed is no ground for a judgement of a year that still runs.
+    `confidential` rows are about single taxpayers: they never leave the home, and no message quotes them.
+    """
 
     feed: str
     title: Title
     kind: Literal["event", "record"]
     layout: Literal["table", "series"]
+    stale_after_days: int = Field(gt=0)
+    calendar: Calendar | None = None
     confidential: bool = False
     columns: list[Column]
     editions: Editions | None = None

@@ -1,7 +1,7 @@
 """A second, independent judgement of the plan's targets, to compare `plan_attainment` with.
 
-It reads the seeds (targets, metrics, feeds), observations and the outcomes of deliveries, and judges every target by the
-section "Plan targets and their attainment". It shares no code with the warehouse, uses the standard library only and
+It reads the seeds (targets, metrics), the contracts, observations and the outcomes of deliveries, and judges every target by the
+section "Plan targets and their attainment". It shares no code with the warehouse, uses the standard library (and YAML) only and
 computes in fractions, rounded once at the end.
 
 Decisions where the specification is silent:
@@ -25,6 +25,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 SEEDS = Path(__file__).resolve().parent.parent / "dbt_project" / "seeds"
 MONTHS_BETWEEN_MILESTONES = 24
@@ -79,7 +81,13 @@ def ten_places(value: Fraction | None) -> Decimal | None:
     return Decimal(whole if value >= 0 else -whole).scaleb(-10)
 
 
-def follow_feed(feed: dict[str, str], outcomes: Iterable[dict[str, Any]], as_of: date) -> Feed:
+def read_contracts() -> list[dict[str, Any]]:
+    """Every feed's contract as it is written."""
+    folder = Path(__file__).resolve().parent.parent / "ingest" / "contracts"
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))]
+
+
+def follow_feed(feed: dict[str, Any], outcomes: Iterable[dict[str, Any]], as_of: date) -> Feed:
     """The state of a feed on a day, from its deliveries in the order in which they are processed."""
     news = [o for o in outcomes if o["feed"] == feed["feed"] and o["outcome"] in ("loaded", "rejected")]
     loaded = [o["published_on"] for o in news if o["outcome"] == "loaded"]
@@ -97,7 +105,7 @@ def judge(
     A target is (target_id, actual_period, actual, expected, attainment_pct, gap, required_pace, status).
     """
     known = [o for o in outcomes if o["published_on"] <= as_of]
-    feeds = {feed["feed"]: follow_feed(feed, known, as_of) for feed in read_seed("feed")}
+    feeds = {feed["feed"]: follow_feed(feed, known, as_of) for feed in read_contracts()}
     metrics = {metric["metric_id"]: metric for metric in read_seed("metric")}
     last_day = (as_of + timedelta(days=1)).replace(day=1) - timedelta(days=1)
     judged = []

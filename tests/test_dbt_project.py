@@ -22,6 +22,13 @@ from hfc.warehouse import PROJECT
 KINDS = ("not_null", "unique", "accepted_values", "relationships")
 VIEWS = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal"
 
+# A sound row of the tables that are empty otherwise.
+CORRECTION = """
+INSERT INTO seeds.correction VALUES
+    ('c', 'activities', '{"activity_id": "a"}', 'title', 'wrong', 'right', 'because', DATE '2022-01-01', DATE '2023-01-01');
+INSERT INTO lake.correction VALUES ('c', true);
+"""
+
 # The tests that a bad value in one column, or a repeated row, does not break; and what breaks each.
 FAULTS = {
     "accepted_values_duty_section_and_its_title": "UPDATE seeds.duty SET section_title_zh = 'other' WHERE duty_no = 1",
@@ -31,6 +38,7 @@ FAULTS = {
         UPDATE published.metric_observation SET value = value + 1
         WHERE metric_id = 'institutions_resident' AND period = '2022-Q3' AND member = 'fund'
     """,
+    "correction_finds_the_value_it_expects": "UPDATE lake.correction SET matches = false",
     "delivery_outcome_conserves_rows": "UPDATE published.delivery_outcome SET rows_in = rows_in + 1",
     "fund_capital_grows_by_what_is_subscribed": """
         UPDATE published.metric_observation SET value = value + 0.0000000003
@@ -108,6 +116,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         for (view,) in candidate.execute(VIEWS).fetchall():
             candidate.execute(f"CREATE TABLE copied AS FROM {view}; DROP VIEW {view}")
             candidate.execute(f"CREATE TABLE {view} AS FROM copied; DROP TABLE copied")
+        candidate.execute(CORRECTION)
     shutil.copyfile(home.candidate, home.warehouse / "sound.duckdb")
     manifest = dbtRunner().invoke(["--quiet", "parse", *places(home)]).result
     assert isinstance(manifest, Manifest)

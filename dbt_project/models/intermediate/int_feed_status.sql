@@ -7,7 +7,7 @@ select
         max(c.as_of) - max(d.published_on) filter (where d.outcome = 'loaded') >= f.stale_after_days,
         false
     ) as is_stale
-from {{ ref('feed') }} as f
+from {{ source('lake', 'feed') }} as f
 cross join {{ source('lake', 'context') }} as c
 -- The same bytes again are no news: they neither refresh a feed nor mend a rejection.
 left join {{ source('lake', 'delivery') }} as d
