@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Without a terminal there is no width to obey; wide enough that a table of the board does not break.
 PIPED_WIDTH = 180
 ROWS_SHOWN = 1000
+SHANGHAI = timezone(timedelta(hours=8))
 
 app = typer.Typer(
     add_completion=False,
@@ -47,6 +48,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No messages, only th
 LandingOption = Annotated[
     Path | None, typer.Option("--landing", help="Folder of deliveries; else $HFC_LANDING, else <home>/landing.")
 ]
+FeedOption = Annotated[str | None, typer.Option("--feed", help="Only this feed.")]
 DayOption = Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="What was known on this day.")]
 
 
@@ -317,19 +319,28 @@ def rollback(
 
 
 @app.command()
-def status(home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """What is published, from which deliveries, and how the last gate ended."""
+def status(
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="Judge lateness on this day; else today.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What is published, from which deliveries, how the last gate ended, and which feeds are late."""
     speaker = session(home, as_json, quiet)
-    value = state(speaker.home)
+    value = state(speaker.home, day(on) or datetime.now(SHANGHAI).date())
     speaker.result(value, lambda target: show_state(target, value))
 
 
-def state(home: Home) -> dict[str, Any]:
+def state(home: Home, today: date) -> dict[str, Any]:
     """The state of a home."""
     from expectations.gate import gate_file, report_file
+    from ingest.lake import punctuality
     from publish.release import current_release, manifest_of, release_ids
 
     value: dict[str, Any] = {"home": str(home.root), "releases": release_ids(home), "current": None, "gate": None}
+    value["feeds"] = punctuality(home, today)
     release = current_release(home)
     if release is not None:
         manifest = manifest_of(release)
@@ -373,6 +384,8 @@ def show_state(target: Console, value: dict[str, Any]) -> None:
     if current is not None:
         names = ("feed", "outcome", "deliveries", "latest")
         show_rows(target, names, ([row[name] for name in names] for row in current["deliveries"]))
+    names = ("feed", "every", "latest", "due", "state", "to replay")
+    show_rows(target, names, ([row[name.replace(" ", "_")] for name in names] for row in value["feeds"]))
 
 
 @app.command()
@@ -450,7 +463,10 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 @app.command()
 def quarantine(
-    feed: Annotated[str | None, typer.Option("--feed", help="Only this feed.")] = None,
+    feed: FeedOption = None,
+    confidential: Annotated[
+        bool, typer.Option("--confidential", help="Also values and cells of taxpayer-level rows.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -459,8 +475,8 @@ def quarantine(
     from ingest import lake
 
     speaker = session(home, as_json, quiet)
-    rows = lake.quarantined_rows(speaker.home, feed)
-    names = ("feed", "file", "line", "column", "rule", "value")
+    rows = lake.quarantined_rows(speaker.home, feed, confidential)
+    names = ("feed", "file", "sheet", "line", "column", "rule", "value")
 
     def show(target: Console) -> None:
         if rows:
@@ -468,6 +484,25 @@ def quarantine(
         target.print(Text(f"{len(rows)} rows in quarantine"))
 
     speaker.result(rows, show)
+
+
+@app.command()
+def drift(
+    feed: FeedOption = None, home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """How the columns of the deliveries changed: new and unknown, gone, or under another header."""
+    from ingest import lake
+
+    speaker = session(home, as_json, quiet)
+    changes = lake.drift(speaker.home, feed)
+    names = ("feed", "file", "published_on", "change", "column", "header", "before")
+
+    def show(target: Console) -> None:
+        if changes:
+            show_rows(target, names, ([row[name] for name in names] for row in changes))
+        target.print(Text(f"{len(changes)} changes of columns"))
+
+    speaker.result(changes, show)
 
 
 @app.command()

@@ -40,7 +40,9 @@ class Correction:
 
     def value(self, text: str) -> str:
         """SQL of a value of the column."""
-        return f"CAST({text_literal(text) if text else 'NULL'} AS {_types(load_contracts()[self.feed])[self.column_name]})"
+        return (
+            f"CAST({text_literal(text) if text else 'NULL'} AS {_types(load_contracts()[self.feed])[self.column_name]})"
+        )
 
     @property
     def is_bad(self) -> str:

@@ -17,9 +17,9 @@ import duckdb
 from hfc import __version__
 from hfc.corrections import DELIVERY_ID, corrected_sql, in_force, is_found
 from hfc.home import GateFailed, HfcError, Home, write_json
+from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
-from ingest.columns import lake_name, lake_type, text_literal
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
@@ -146,7 +146,9 @@ def _accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) 
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
     if not files:
-        columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in {**_columns(contract), "filename": "VARCHAR"}.items())
+        columns = ", ".join(
+            f"NULL::{kind} AS {name}" for name, kind in {**_columns(contract), "filename": "VARCHAR"}.items()
+        )
         return f"(SELECT {columns} WHERE false)"
     return f"read_parquet([{', '.join(map(text_literal, files))}], filename = true)"
 

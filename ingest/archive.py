@@ -157,5 +157,3 @@ def _register(home: Home, arrival: dict[str, Any]) -> None:
 def registered(home: Home) -> list[dict[str, Any]]:
     paths = sorted(home.deliveries.glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if not path.name.startswith(".")]
-
-

@@ -190,7 +190,9 @@ class Contract(_Strict):
                 if other not in ids or not set(allowed) <= set(self.column(other).values):
                     raise ValueError(f"{self.feed}.{column.id}: required_when names no value of {other}")
             sign = column.sign
-            if sign and (sign.by not in ids or not {*sign.positive, *sign.negative} <= set(self.column(sign.by).values)):
+            if sign and (
+                sign.by not in ids or not {*sign.positive, *sign.negative} <= set(self.column(sign.by).values)
+            ):
                 raise ValueError(f"{self.feed}.{column.id}: sign names no value of {sign.by}")
         return self
 
@@ -207,8 +209,9 @@ class Contract(_Strict):
 
     @property
     def sha256(self) -> str:
-        """Digest of the contract's meaning: a lake file says which contract it was read under."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Digest of what decides how a delivery is read: an outcome says which contract it was read under."""
+        meaning = self.model_dump_json(exclude={"title", "stale_after_days", "calendar", "confidential"})
+        return hashlib.sha256(meaning.encode()).hexdigest()
 
 
 def normalise(text: str) -> str:

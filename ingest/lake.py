@@ -81,6 +81,11 @@ def _precedence(delivery: dict[str, Any]) -> tuple[Any, ...]:
     return delivery["published_on"], delivery["file"], delivery["seq"]
 
 
+def _identity(delivery: dict[str, Any]) -> tuple[str, str]:
+    """What two deliveries of the same content share; what has no bytes (a folder, a link) is only itself."""
+    return delivery["feed"], delivery["sha256"] or delivery["file"]
+
+
 def lake_file(home: Home, delivery: dict[str, Any]) -> Path:
     return home.lake / delivery["feed"] / f"{delivery['delivery_id']}.parquet"
 
@@ -100,7 +105,7 @@ def load(home: Home, delivery_id: str) -> Outcome:
         raise UsageError(f"no delivery {delivery_id}; see hfc status")
     delivery = deliveries[delivery_id]
     first = min(
-        (d for d in deliveries.values() if (d["feed"], d["sha256"]) == (delivery["feed"], delivery["sha256"])),
+        (d for d in deliveries.values() if _identity(d) == _identity(delivery)),
         key=_precedence,
     )
     if first is not delivery:
@@ -206,7 +211,7 @@ def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, An
     for delivery in sorted(merged, key=_precedence):
         if as_of and delivery["published_on"] > as_of.isoformat():
             continue
-        identity = (delivery["feed"], delivery["sha256"])
+        identity = _identity(delivery)
         if identity in seen:
             nothing = dict.fromkeys(("rows_in", "rows_accepted", "rows_quarantined", "rows_duplicate"), 0)
             delivery |= {**nothing, "outcome": "unchanged", "reason": f"the same bytes as {seen[identity]}"}
@@ -215,8 +220,11 @@ def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, An
     return result
 
 
-def quarantined_rows(home: Home, feed: str | None = None) -> list[dict[str, Any]]:
-    """Every refused row with its delivery, place, main rule, all rules, offending value and raw cells."""
+def quarantined_rows(home: Home, feed: str | None = None, confidential: bool = False) -> list[dict[str, Any]]:
+    """Every refused row with its delivery, place, main rule, all rules, offending value and raw cells.
+
+    Of taxpayer-level feeds the value and the cells are left out, unless `confidential`.
+    """
     result = []
     for delivery in known_deliveries(home):
         path = quarantine_file(home, delivery)
@@ -224,8 +232,56 @@ def quarantined_rows(home: Home, feed: str | None = None) -> list[dict[str, Any]
             continue
         with duckdb.connect() as connection:
             table = connection.sql(
-                'SELECT line, "column", rule, rules, value, raw FROM read_parquet(?)', params=[str(path)]
+                'SELECT sheet, line, "column", rule, rules, value, raw FROM read_parquet(?)', params=[str(path)]
             ).to_arrow_table()
         same = {name: delivery[name] for name in ("delivery_id", "feed", "file")}
-        result += [{**same, **row} for row in table.to_pylist()]
+        contract = load_contracts().get(delivery["feed"])
+        hidden = {"value": None, "raw": None} if not confidential and contract and contract.confidential else {}
+        result += [{**same, **row, **hidden} for row in table.to_pylist()]
+    return result
+
+
+def drift(home: Home, feed: str | None = None) -> list[dict[str, Any]]:
+    """How the columns of each feed's loaded deliveries changed, from one publication to the next.
+
+    `unknown`: a header that the contract does not know and the delivery before did not have; `missing`: a column that
+    the delivery before had; `renamed`: a known column under another header than before.
+    """
+    before: dict[str, dict[str, list[str]]] = {}
+    changes = []
+    for delivery in sorted(known_deliveries(home), key=lambda d: (d["published_on"], d["seq"])):
+        if (feed and delivery["feed"] != feed) or not delivery.get("header"):
+            continue
+        header, old = delivery["header"], before.get(delivery["feed"])
+        same = {name: delivery[name] for name in ("feed", "file", "published_on")}
+        found = [("unknown", None, text, None) for text in header.get("", []) if text not in (old or {}).get("", [])]
+        for column in sorted({*header, *(old or {})} - {""}) if old is not None else []:
+            new, past = " / ".join(header.get(column, [])), " / ".join(old.get(column, []))
+            if past and not new:
+                found.append(("missing", column, None, past))
+            elif past and new != past:
+                found.append(("renamed", column, new, past))
+        names = ("change", "column", "header", "before")
+        changes += [{**same, **dict(zip(names, values, strict=True))} for values in found]
+        before[delivery["feed"]] = header
+    return changes
+
+
+def punctuality(home: Home, today: date) -> list[dict[str, Any]]:
+    """By feed: how often a delivery is expected, the latest one, the day the last expected one was due, and whether it
+    is `on time`, `due` or `late` on `today`; and how many deliveries were read under another contract than today's."""
+    known = known_deliveries(home, today)
+    result = []
+    for contract in load_contracts().values():
+        own = [d for d in known if d["feed"] == contract.feed and d["outcome"] != "unchanged"]
+        published = [date.fromisoformat(d["published_on"]) for d in own if d["outcome"] == "loaded"]
+        state, due = contract.calendar.punctuality(published, today) if contract.calendar else (None, None)
+        result.append({
+            "feed": contract.feed,
+            "every": contract.calendar.every if contract.calendar else None,
+            "latest": max(published, default=None),
+            "due": due,
+            "state": state,
+            "to_replay": sum(d.get("contract_sha256") != contract.sha256 for d in own),
+        })  # fmt: skip
     return result

@@ -1,8 +1,8 @@
 """Row rules in set-based SQL, generated from a contract: typed values, faults, conflicting keys, duplicates, totals.
 
-    judged    every loose row with its normalised cells (`n_`), typed values (`v_`), content and own faults
-    verdict   the rows, plain or loose, whose key the delivery holds with other content, or that repeat an earlier row
-    refused   every row that quarantine gets, with its faults in rule order and its raw cells
+judged    every loose row with its normalised cells (`n_`), typed values (`v_`), content and own faults
+verdict   the rows, plain or loose, whose key the delivery holds with other content, or that repeat an earlier row
+refused   every row that quarantine gets, with its faults in rule order and its raw cells
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest.contract import RULES, Column, Contract
 from ingest.staging import BATCH, Staged, normalised
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_FAULTS = "STRUCT(rule VARCHAR, \"column\" VARCHAR, value VARCHAR)[]"
+_FAULTS = 'STRUCT(rule VARCHAR, "column" VARCHAR, value VARCHAR)[]'
 
 
 def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, published_on: Any) -> None:
@@ -143,7 +143,9 @@ def _refuse_plain(connection: duckdb.DuckDBPyConnection, staged: Staged, rows: s
         chosen = lines[start : start + BATCH]
         raw = pa.table({"line": chosen, "cells": pa.array(islice(cells, len(chosen)), pa.list_(pa.string()))})
         connection.register("raw", raw)
-        connection.execute("INSERT INTO refused SELECT block, position, line, cells, faults FROM recalled JOIN raw USING (line)")
+        connection.execute(
+            "INSERT INTO refused SELECT block, position, line, cells, faults FROM recalled JOIN raw USING (line)"
+        )
         connection.unregister("raw")
 
 
@@ -194,9 +196,7 @@ def _sheet(staged: Staged) -> str:
     return f"CASE block {cases} END" if cases else "NULL::VARCHAR"
 
 
-def write_accepted(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, target: Path
-) -> None:
+def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, target: Path) -> None:
     """Write the accepted rows as the delivery's lake file (its name is the delivery's), plain rows first."""
     place = f"{_sheet(staged)} AS sheet, line"
     flags = f"{_flag_codes(connection, contract)} AS flags"

@@ -154,7 +154,9 @@ def _batches(contract: Contract, reading: Reading, staged: Staged, start: int) -
             [record.cells for _, record in batch],
         ]
         start += len(batch)
-        yield pa.table([pa.array(values, kind.type) for values, kind in zip(columns, _LOOSE, strict=True)], schema=_LOOSE)
+        yield pa.table(
+            [pa.array(values, kind.type) for values, kind in zip(columns, _LOOSE, strict=True)], schema=_LOOSE
+        )
 
 
 def _scan(
@@ -211,7 +213,9 @@ def _source(block: Block, column: Column) -> str | None:
 def _plain_value(block: Block, column: Column) -> str:
     source = _source(block, column)
     value = plain_sql(column, source, block.powers.get(column.id, 0)) if source else f"NULL::{plain_type(column)}"
-    return f"CASE WHEN coalesce({source or 'NULL'}, '') = '' THEN false ELSE {value} END" if column.id == "void" else value
+    return (
+        f"CASE WHEN coalesce({source or 'NULL'}, '') = '' THEN false ELSE {value} END" if column.id == "void" else value
+    )
 
 
 def _careful(block: Block, column: Column) -> str:
@@ -236,19 +240,20 @@ def _part(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Sta
             f"DELETE FROM loose WHERE block = ? AND ({reads_total}) RETURNING line, cells", [number]
         ).fetchall()
         staged.totals += [(block, Record(line, cells)) for line, cells in sorted(found)]
-    connection.execute(r"DELETE FROM loose WHERE regexp_full_match(array_to_string(cells, ''), '[\s\x{00A0}\x{3000}]*')")
+    connection.execute(
+        r"DELETE FROM loose WHERE regexp_full_match(array_to_string(cells, ''), '[\s\x{00A0}\x{3000}]*')"
+    )
 
 
-def _end(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, block: Block, number: int, is_last: bool
-) -> int:
+def _end(connection: duckdb.DuckDBPyConnection, contract: Contract, block: Block, number: int, is_last: bool) -> int:
     """The position where the notes behind a block begin: lines of one cell count where a note stands above them."""
     rows = connection.execute(
         "SELECT position, cells FROM loose WHERE block = ? ORDER BY position DESC LIMIT ?", [number, TAIL]
     ).fetchall()
     (last,) = connection.execute(
         "SELECT max(position) FROM (SELECT position FROM loose WHERE block = $block "
-        "UNION ALL SELECT max(position) FROM plain WHERE block = $block)", {"block": number},
+        "UNION ALL SELECT max(position) FROM plain WHERE block = $block)",
+        {"block": number},
     ).fetchall()[0]
     end = expected = (-1 if last is None else last) + 1
     for position, cells in rows:

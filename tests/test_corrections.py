@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from test_ingest import ingest, land
 
 from hfc import corrections, pipeline, warehouse
 from hfc.home import GateFailed, Home, UsageError
-from test_ingest import ingest, land
 
 HEADER = "correction_id,feed,key,column_name,expected,corrected,reason,decided_on,withdrawn_on\n"
 FUNDS = "变动编号,基金编码,管理人代码,变动日期,认缴变动额(万元),实缴变动额\n"
@@ -59,7 +59,10 @@ def test_a_mended_source_ends_its_correction(home: Home, tmp_path: Path) -> None
     land(tmp_path / "landing", "fund_commitments", "b__20240229.csv", FUNDS + "F1,SAB123,68501913-3,2024-01-02,200,1\n")
     ingest(home, tmp_path / "landing")
     assert lake_of(home, date(2024, 2, 28))[1] == [("c1", True)]
-    assert lake_of(home, date(2024, 2, 29)) == ([("F1", "2000000"), ("F2", "1000000"), ("F1", "2000000")], [("c1", False)])
+    assert lake_of(home, date(2024, 2, 29)) == (
+        [("F1", "2000000"), ("F2", "1000000"), ("F1", "2000000")],
+        [("c1", False)],
+    )
     with pytest.raises(GateFailed, match="correction_finds_the_value_it_expects"):
         pipeline.build(home)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import deliveries
 import oracle
 import pytest
 
+from hfc import pipeline
 from hfc.home import Home, UsageError
-from ingest import lake, staging
-from ingest.contract import Contract, load_contracts
+from ingest import archive, lake, staging
+from ingest.contract import Calendar, Contract, load_contracts
 
 DEMO = Path(__file__).parent.parent / "demo"
 REGISTER = "事件编号,事件日期,事件类型,统一社会信用代码,机构名称,机构类别\n"
@@ -172,3 +174,170 @@ def test_a_contract_file_is_named_after_its_feed(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(ValueError, match="other.yaml"):
         load_contracts(tmp_path)
+
+
+FUNDS = "变动编号,基金编码,管理人代码,变动日期,认缴变动额,实缴变动额\n"
+FUND_ROWS = "".join(f"F{i},SAB123,68501913-3,2024-01-{i:02d},1{i},1\n" for i in range(1, 11))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by name and bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def change_contract(monkeypatch: pytest.MonkeyPatch, feed: str, column: str, **facts: object) -> None:
+    """One column of a feed's contract reads differently from now on."""
+    contracts = load_contracts()
+    old = contracts[feed].model_dump()
+    old["columns"] = [{**c, **facts} if c["id"] == column else c for c in old["columns"]]
+    monkeypatch.setattr(lake, "load_contracts", lambda: {**contracts, feed: Contract.model_validate(old)})
+
+
+def test_fix_then_replay_gives_the_lake_of_a_clean_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = tmp_path / "landing"
+    deliveries.write_random_landing(landing, 7, size=2)
+    land(landing, "fund_commitments", "yuan__20240131.csv", FUNDS + FUND_ROWS)
+    land(landing, "fund_commitments", "renamed__20240229.csv", FUNDS.replace("变动日期", "发生日") + FUND_ROWS)
+    land(landing, "fund_commitments", "worse__20240331.csv", FUNDS + FUND_ROWS.replace("SAB123", "S-AB1"))
+    mended, clean = Home(tmp_path / "mended"), Home(tmp_path / "clean")
+    with monkeypatch.context() as before:
+        # As long as the pattern is too loose and an alias is missing, one delivery too many loads and one too few.
+        change_contract(before, "fund_commitments", "fund_code", pattern=".*")
+        early = {o.file: o.outcome for o in ingest(mended, landing)}
+    assert (early["renamed__20240229.csv"], early["worse__20240331.csv"]) == ("rejected", "loaded")
+    with monkeypatch.context() as after:
+        change_contract(after, "fund_commitments", "change_date", aliases=["发生日"])
+        late = {o.file: o.outcome for o in pipeline.replay(mended, "fund_commitments")}
+        assert (late["renamed__20240229.csv"], late["worse__20240331.csv"]) == ("loaded", "rejected")
+        ingest(clean, landing)
+    assert tree(mended.lake) == tree(clean.lake)
+
+
+def test_a_killed_replay_is_taken_up_by_the_next_run(tmp_path: Path) -> None:
+    land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS + FUND_ROWS)
+    home = Home(tmp_path / "home")
+    ingest(home, tmp_path / "landing")
+    before = tree(home.lake)
+    lake.forget(home, "fund_commitments")  # killed here
+    assert [o.outcome for o in ingest(home, tmp_path / "landing")] == ["loaded"]
+    assert tree(home.lake) == before
+    with pytest.raises(UsageError, match="no delivery of feed weather"):
+        lake.forget(home, "weather")
+
+
+def test_drift_names_columns_that_came_went_or_were_renamed(tmp_path: Path) -> None:
+    rows = "E{0},2024-01-02,引进,91430100MA4L2XPT07,甲,基金机构,{1}\n"
+    land(
+        tmp_path / "landing",
+        "institution_register",
+        "a__20240131.csv",
+        REGISTER.strip() + ",楼宇\n" + rows.format(1, "A座"),
+    )
+    later = REGISTER.strip().replace("机构名称", "机构 名称") + ",电话\n"
+    land(tmp_path / "landing", "institution_register", "b__20240229.csv", later + rows.format(2, "1"))
+    home = Home(tmp_path / "home")
+    outcomes = ingest(home, tmp_path / "landing")
+    assert outcomes[1].reason == "unknown columns: 电话"
+    found = [(d["change"], d["column"], d["header"], d["before"]) for d in lake.drift(home)]
+    assert found == [
+        ("unknown", None, "电话", None),
+        ("missing", "building", None, "楼宇"),
+        ("renamed", "name", "机构 名称", "机构名称"),
+    ]
+    assert lake.drift(home, "fund_commitments") == []
+
+
+def test_a_missing_column_is_told_beside_the_headers_that_no_one_knows(tmp_path: Path) -> None:
+    land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS.replace("变动日期", "发生日") + FUND_ROWS)
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert outcome.reason == "missing required column 变动日期 (change_date); columns it does not know: 发生日"
+
+
+@pytest.mark.parametrize(
+    ("every", "published", "today", "state", "due"),
+    [
+        ("month", ["2024-02-05"], "2024-02-09", "on time", "2024-01-10"),
+        ("month", ["2024-02-05"], "2024-02-29", "on time", "2024-02-10"),
+        ("month", ["2024-01-20"], "2024-02-10", "due", "2024-02-10"),
+        ("month", ["2024-01-20"], "2024-02-15", "due", "2024-02-10"),
+        ("month", ["2024-01-20"], "2024-02-16", "late", "2024-02-10"),
+        ("month", ["2024-02-20"], "2024-02-16", "late", "2024-02-10"),
+        ("quarter", [], "2024-04-09", "late", "2024-01-10"),
+        ("year", ["2024-01-05"], "2024-12-31", "on time", "2024-01-10"),
+    ],
+)
+def test_lateness_follows_the_calendar(every: str, published: list[str], today: str, state: str, due: str) -> None:
+    calendar = Calendar(every=every, due_days=10, grace_days=5)  # type: ignore[arg-type]
+    days = [date.fromisoformat(day) for day in published]
+    assert calendar.punctuality(days, date.fromisoformat(today)) == (state, date.fromisoformat(due))
+
+
+def test_status_knows_what_is_late_and_what_to_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", FUNDS + FUND_ROWS)
+    home = Home(tmp_path / "home")
+    ingest(home, tmp_path / "landing")
+
+    def funds(today: str) -> tuple[object, ...]:
+        row = next(r for r in lake.punctuality(home, date.fromisoformat(today)) if r["feed"] == "fund_commitments")
+        return row["state"], str(row["latest"]), row["to_replay"]
+
+    assert funds("2024-02-28") == ("on time", "2024-02-05", 0)
+    assert funds("2024-04-28") == ("late", "2024-02-05", 0)
+    change_contract(monkeypatch, "fund_commitments", "change_date", aliases=["发生日"])
+    assert funds("2024-02-28") == ("on time", "2024-02-05", 1)
+
+
+def test_taxpayer_level_cells_stay_in_quarantine(tmp_path: Path) -> None:
+    header = "税票号码,统一社会信用代码,税种,税款所属期,入库日期,业务类型,实缴金额\n"
+    good = "".join(f"V{i},91430100MA4L2XPT07,增值税,2024-01,2024-01-20,入库,1\n" for i in range(9))
+    bad = "V9,91430100MA4L2XPT07,增值税,2024-01,2024-01-20,入库,-77\n"
+    land(tmp_path / "landing", "tax_collections", "a__20240205.csv", header + good + bad)
+    home = Home(tmp_path / "home")
+    ingest(home, tmp_path / "landing")
+    (row,) = lake.quarantined_rows(home)
+    assert (row["rule"], row["column"], row["line"], row["value"], row["raw"]) == ("sign", "amount", 11, None, None)
+    (row,) = lake.quarantined_rows(home, confidential=True)
+    assert row["value"] == "-77" and row["raw"][0] == "V9"
+
+
+def test_a_file_that_is_still_being_written_waits_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS + FUND_ROWS)
+    land(tmp_path / "landing", "fund_commitments", "b__20240131.csv", FUNDS + FUND_ROWS.replace("F", "G"))
+    home, archive_file = Home(tmp_path / "home"), archive._archive
+
+    def grow_first(*arguments: Any) -> None:
+        if arguments[2] == path:
+            path.write_text(FUNDS + FUND_ROWS.replace("SAB123", "SAB124"), encoding="utf-8")
+        archive_file(*arguments)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(archive, "_archive", grow_first)
+        assert [o.file for o in ingest(home, tmp_path / "landing")] == ["b__20240131.csv"]
+    assert "it is left for the next run" in caplog.text
+    assert [o.file for o in ingest(home, tmp_path / "landing")] == ["a__20240131.csv"]
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "fund_commitments"
+    outside = land(tmp_path / "elsewhere", "fund_commitments", "secret.csv", FUNDS + FUND_ROWS)
+    (folder / "dir__20240131.csv").mkdir(parents=True)
+    (folder / "link__20240131.csv").symlink_to(outside)
+    (folder / "loop__20240131.csv").symlink_to(folder / "loop__20240131.csv")
+    os.mkfifo(folder / "pipe__20240131.csv")
+    land(tmp_path / "landing", "fund_commitments", "good__20240131.csv", FUNDS + FUND_ROWS)
+    land(tmp_path / "landing", "fund_commitments", "good__20240131.csv.meta.yaml", "note: [1, 2]\n")
+    land(tmp_path / "landing", "fund_commitments", "next__20240131.csv", FUNDS + FUND_ROWS.replace("F", "G"))
+    found = {o.file.split("_")[0]: (o.outcome, o.reason) for o in ingest(Home(tmp_path / "home"), tmp_path / "landing")}
+    assert found == {
+        "dir": ("rejected", "unreadable: a folder where a file was expected"),
+        "link": ("rejected", "unreadable: a symbolic link; deliver the file itself"),
+        "loop": ("rejected", "unreadable: a symbolic link; deliver the file itself"),
+        "pipe": ("rejected", "unreadable: no regular file"),
+        "good": (
+            "rejected",
+            "unreadable sidecar good__20240131.csv.meta.yaml: not a list of names with one value each",
+        ),
+        "next": ("loaded", None),
+    }

@@ -129,7 +129,8 @@ def _count_lines(path: Path) -> int:
     """How many lines the file has, without those at its end that are blank."""
     with open(path, "rb") as handle:
         newlines = sum(
-            int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10)) for data in iter(partial(handle.read, CHUNK), b"")
+            int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
+            for data in iter(partial(handle.read, CHUNK), b"")
         )
         handle.seek(max(0, path.stat().st_size - CHUNK))
         tail = handle.read()
