@@ -125,7 +125,8 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
             [[d[n] for n in names] for d in deliveries],
         )
         connection.execute(
-            "CREATE TABLE lake.feed (feed VARCHAR, title_zh VARCHAR, title_en VARCHAR, kind VARCHAR, stale_after_days INTEGER)"
+            "CREATE TABLE lake.feed "
+            "(feed VARCHAR, title_zh VARCHAR, title_en VARCHAR, kind VARCHAR, stale_after_days INTEGER)"
         )
         connection.executemany(
             "INSERT INTO lake.feed VALUES (?, ?, ?, ?, ?)",
@@ -159,7 +160,7 @@ def _columns(contract: Contract) -> dict[str, str]:
 
 
 def _feed_view(contract: Contract, rows: str) -> str:
-    """A feed as dbt sees it: typed columns, and a digest of what a row says, to tell a new version from a repetition."""
+    """A feed as dbt sees it: typed columns, and a digest of a row, to tell a new version from a repetition."""
     selected = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _columns(contract).items())
     content = ", ".join(f"coalesce({lake_name(column)}::VARCHAR, chr(30))" for column in contract.columns)
     return (

@@ -97,7 +97,7 @@ def _sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def _no_plain_file(path: Path) -> str | None:
-    """Why there are no bytes to read: only regular files are opened, and nothing is followed out of the landing folder."""
+    """Why there are no bytes to read: only regular files are opened, and no link is followed."""
     if path.is_symlink():
         return "unreadable: a symbolic link; deliver the file itself"
     if path.is_dir():

@@ -36,8 +36,9 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Sta
         f"""
         CREATE OR REPLACE TABLE refused AS
         SELECT * FROM (
-            SELECT block, position, line, cells, list_concat(faults, CASE WHEN conflicts THEN
-                [{{'rule': 'conflicting_key', 'column': {key}, 'value': n_{contract.keys[0].id}}}] ELSE [] END) AS faults
+            SELECT block, position, line, cells, list_concat(faults, CASE WHEN conflicts
+                THEN [{{'rule': 'conflicting_key', 'column': {key}, 'value': n_{contract.keys[0].id}}}] ELSE []
+                END) AS faults
             FROM judged LEFT JOIN verdict USING (position)
         ) WHERE len(faults) > 0
         """

@@ -1,4 +1,4 @@
-"""Public statistics: every published form becomes records of the feed's columns, `series_key` holding the dimensions."""
+"""Public statistics: every published form becomes records of the feed's columns; `series_key` holds the dimensions."""
 
 from __future__ import annotations
 
