@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from expectations.suite import Suite, not_null
+from typing import Any
+
+from expectations.suite import Suite, no_fault, not_null
 
 TARGETS = 38
 STATUSES = ("achieved", "on_track", "at_risk", "off_track", "missed", "no_data")
@@ -30,21 +32,26 @@ def suites() -> list[Suite]:
     target = Suite(
         name="plan_target",
         query=TARGET_QUERY,
-        expectations=(
-            gxe.ExpectTableRowCountToEqual(value=TARGETS),
-            gxe.ExpectColumnValuesToBeUnique(column="target_id"),
-            *not_null("target_id", "metric_id", "dimension", "member", "year"),
-        ),
+        expectations=each_target_once("dimension", "member", "year"),
     )
     attainment = Suite(
         name="plan_attainment",
         query=ATTAINMENT_QUERY,
         expectations=(
-            gxe.ExpectTableRowCountToEqual(value=TARGETS),
-            gxe.ExpectColumnValuesToBeUnique(column="target_id"),
-            *not_null("target_id", "metric_id", "status", "as_of"),
+            *each_target_once("status", "as_of"),
             gxe.ExpectColumnValuesToBeInSet(column="status", value_set=list(STATUSES)),
-            gxe.ExpectColumnValuesToBeNull(column="target_fault"),
+            *no_fault("target_fault"),
         ),
     )
     return [target, attainment]
+
+
+def each_target_once(*columns: str) -> tuple[Any, ...]:
+    """Every target of the plan has one row, which names its metric and leaves none of `columns` empty."""
+    import great_expectations.expectations as gxe
+
+    return (
+        gxe.ExpectTableRowCountToEqual(value=TARGETS),
+        gxe.ExpectColumnValuesToBeUnique(column="target_id"),
+        *not_null("target_id", "metric_id", *columns),
+    )
