@@ -83,6 +83,10 @@ class Session:
         else:
             show(self.console)
 
+    def result_in_a_line(self, value: Any, text: str) -> None:
+        """The result: one JSON document, or `text`, which stays on its line however narrow the terminal is."""
+        self.result(value, lambda target: target.print(Text(text), soft_wrap=True))
+
 
 class Silent:
     """Stands for the spinner where there is no terminal."""
@@ -269,7 +273,7 @@ def build(
         if built.up_to_date
         else f"Built the candidate of release {built.release_id} as of {built.as_of}"
     )
-    speaker.result(built, lambda target: target.print(Text(text)))
+    speaker.result_in_a_line(built, text)
 
 
 @app.command()
@@ -301,7 +305,7 @@ def publish(home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOp
         release = pipeline.publish(speaker.home)
     verb = "Published" if release.created else "Pointed again at"
     text = f"{verb} release {release.release_id}: {release.path}"
-    speaker.result(release, lambda target: target.print(Text(text), soft_wrap=True))
+    speaker.result_in_a_line(release, text)
 
 
 @app.command()
@@ -315,7 +319,7 @@ def rollback(
     speaker = session(home, as_json, quiet)
     release = pipeline.rollback(speaker.home, release_id)
     text = f"Current is release {release.release_id}: {release.path}"
-    speaker.result(release, lambda target: target.print(Text(text), soft_wrap=True))
+    speaker.result_in_a_line(release, text)
 
 
 @app.command()
@@ -522,7 +526,7 @@ def simulate(
         simulation.simulate(out, months, seed)
     text = f"Synthetic deliveries of {months} months: {out.absolute()}"
     value = {"out": out.absolute(), "months": months, "seed": seed}
-    speaker.result(value, lambda target: target.print(Text(text), soft_wrap=True))
+    speaker.result_in_a_line(value, text)
 
 
 def one_line(error: BaseException) -> str:
