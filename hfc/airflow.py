@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # comes with Airflow, without types
+import psutil
 
 from hfc.home import HfcError, Home, UsageError, replacing
 
