@@ -16,6 +16,7 @@ check: setup  ## Formatting, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint dbt_project
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login

@@ -86,7 +86,7 @@ def ingest_deliveries() -> None:
         doc_md="Does nothing; fails the run when the load of a delivery failed, which `announce` passes over.",
     )
 
-    results = load.expand(delivery_id=receive())
+    results: Any = load.expand(delivery_id=receive())  # what the tasks will return
     [results, announce(results)] >> all_loaded
 
 

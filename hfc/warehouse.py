@@ -172,6 +172,7 @@ def _feed_view(contract: Contract, rows: str) -> str:
 def _run_dbt(home: Home) -> None:
     """`dbt build` in this process; its artefacts stay below the home."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
 
     os.environ["HFC_CANDIDATE"] = str(home.candidate)
@@ -179,11 +180,11 @@ def _run_dbt(home: Home) -> None:
                  "--target-path", str(home.warehouse / "dbt"), "--log-path", str(home.warehouse / "logs")]  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()):
         result = dbtRunner().invoke(["--quiet", *arguments])
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt-duckdb leaves it untyped
     log = home.warehouse / "logs" / "dbt.log"
-    if result.exception or result.result is None:
+    if result.exception or not isinstance(result.result, RunExecutionResult):
         raise HfcError(f"dbt stopped: {result.exception}; the whole log is {log}")
-    failed = [node for node in result.result if node.status in ("fail", "error")]
+    failed = [node for node in result.result.results if node.status in ("fail", "error")]
     errors = [n.node.name for n in failed if n.status == "error"]
     if errors:
         raise HfcError(f"dbt could not build {', '.join(errors[:5])}: {failed[0].message}; the whole log is {log}")
