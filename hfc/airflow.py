@@ -48,6 +48,7 @@ PREPARATION: Sequence[str] = (
     "for sys.argv[1:] in (['db', 'migrate'], ['pools', 'set', 'warehouse', '1', 'One writer at a time']): main()",
 )
 USER = "admin"
+PASSWORDS = "passwords.json"
 STARTUP_SECONDS = 180
 GRACE_SECONDS = 15
 TAIL_LINES = 20
@@ -99,7 +100,7 @@ class AirflowLocal:
     @property
     def password_file(self) -> Path:
         """The login, readable by its owner only."""
-        return self.root / "passwords.json"
+        return self.root / PASSWORDS
 
     @property
     def password(self) -> str:
@@ -149,13 +150,10 @@ class AirflowLocal:
         return self.root / f"{name}.log"
 
     def _write_files(self) -> None:
-        """The password (configured, else kept, else generated), the JWT secret (kept), the preload."""
-        configured = os.environ.get("HFC_AIRFLOW_PASSWORD")
-        if configured or not self.password_file.exists():
-            write_private(self.password_file, json.dumps({USER: configured or secrets.token_urlsafe(12)}))
+        """The login and the preload, the JWT secret (kept)."""
+        write_login_and_preload(self.root)
         if not self._jwt_secret_file.exists():
             write_private(self._jwt_secret_file, secrets.token_hex(64))
-        write_private(self.root / "config" / "airflow_local_settings.py", PRELOAD)
         self.home.landing.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -241,6 +239,25 @@ class AirflowLocal:
             "dag-processor": (health.get("dag_processor") or {}).get("latest_dag_processor_heartbeat"),
         }
         return [name for name, beat in beats.items() if not beat or datetime.fromisoformat(beat) < since]
+
+
+def prepare(home: Home) -> int:
+    """All that components find which something else starts (docker-compose.yml): login, preload, metadata, pool.
+
+    Uses the settings of the environment, with AIRFLOW_HOME where the launcher has it. Gives Airflow's exit status.
+    """
+    root = AirflowLocal(home).root
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_login_and_preload(root)
+    return subprocess.run(PREPARATION, env={**os.environ, "AIRFLOW_HOME": str(root)}, check=False).returncode
+
+
+def write_login_and_preload(root: Path) -> None:
+    """The password (configured, else kept, else generated) and the preload, in an AIRFLOW_HOME."""
+    configured = os.environ.get("HFC_AIRFLOW_PASSWORD")
+    if configured or not (root / PASSWORDS).exists():
+        write_private(root / PASSWORDS, json.dumps({USER: configured or secrets.token_urlsafe(12)}))
+    write_private(root / "config" / "airflow_local_settings.py", PRELOAD)
 
 
 @contextlib.contextmanager
@@ -336,6 +353,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=port, help="0 takes a free one (default: HFC_AIRFLOW_PORT, else 8080)"
     )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="start nothing, only get everything ready for components that something else starts",
+    )
     return parser.parse_args(argv)
 
 
@@ -354,11 +376,13 @@ def run(home: Home, port: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 stopped on request, 1 a component died, 2 wrong use (port taken, already running)."""
+    """Exit status: 0 stopped on request or prepared, 1 a component died, 2 wrong use (port taken, already running)."""
     options = arguments(argv)
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, interrupt)
     try:
+        if options.prepare:
+            return prepare(Home.at(options.home))
         run(Home.at(options.home), options.port)
     except KeyboardInterrupt:
         print("Airflow is stopped.", flush=True)
