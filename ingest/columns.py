@@ -119,7 +119,9 @@ def faults(contract: Contract, powers: dict[str, int]) -> Iterator[tuple[str, Co
             yield "required", column, f"{alive}{text} IS NULL AND ({when})"
         elif not column.optional:
             yield "required", column, f"{alive}{text} IS NULL"
-        yield value_sql(column, powers.get(column.id, 0))[1], column, f"{alive}{text} IS NOT NULL AND {value} IS NULL"
+        if column.type != "text" or column.pattern:
+            rule = value_sql(column, powers.get(column.id, 0))[1]
+            yield rule, column, f"{alive}{text} IS NOT NULL AND {value} IS NULL"
         for rule, breach in breaches(column):
             yield rule, column, f"{alive}{breach}"
 
