@@ -69,8 +69,10 @@ class Sign(_Strict):
 class Column(_Strict):
     """One column: its id in the warehouse, the header it arrives under, and what its cells may hold.
 
-    `decimals` is how many decimals of a yuan the lake keeps (default 16); an amount with more is refused, and one
-    with 6 or fewer has a machine number's speed. `frequency` names the only kind of period a cell may hold.
+    `unit` holds where neither the header's brackets nor a 单位 cell above the table states another; a money column may
+    come in any of MONEY_UNITS, a number in its own unit alone. `decimals` is how many decimals of a yuan the lake
+    keeps (default 16); an amount with more is refused, and one with 6 or fewer has a machine number's speed.
+    `frequency` names the only kind of period a cell may hold.
     """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -110,6 +112,7 @@ class Column(_Strict):
             "frequency": ("period",),
             "decimals": ("money",),
             "sign": ("money",),
+            "unit": ("money", "number"),
             "minimum": ("integer", "number"),
             "maximum": ("integer", "number"),
         }

@@ -141,35 +141,37 @@ def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: 
 
 
 def _powers(contract: Contract, block: Block, stacked: list[list[str]], above: list[Record]) -> dict[str, int]:
-    """The power of ten to yuan of each money column: its header's brackets, the unit above, the default."""
-    stated_above = _unit_above(above)
+    """The power of ten of each column with a unit: its header's brackets, the unit above, the default."""
     powers = {}
     for column in contract.columns:
-        if column.type != "money" or column.id not in block.positions:
+        if not column.unit or column.id not in block.positions:
             continue
-        stated = next((unit for text in stacked[block.positions[column.id]] if (unit := _money_unit(text))), None)
-        unit = re.sub(r"^(单位:?)?(人民币)?", "", stated or stated_above or column.unit or "")
-        if unit not in MONEY_UNITS:
-            raise Unreadable(f"unknown unit {unit} of {column.header} ({column.id}); known: {', '.join(MONEY_UNITS)}")
-        powers[column.id] = MONEY_UNITS[unit]
+        known = MONEY_UNITS if column.type == "money" else {column.unit: 0}
+        texts = stacked[block.positions[column.id]]
+        stated = next((unit for text in texts if (unit := _stated_unit(text, known))), None)
+        stated = stated or _unit_above(above, column.unit.lstrip("万亿"))
+        unit = re.sub(r"^(单位:?)?(人民币)?", "", stated or column.unit)
+        if unit not in known:
+            raise Unreadable(f"unknown unit {unit} of {column.header} ({column.id}); known: {', '.join(known)}")
+        powers[column.id] = known[unit]
     return powers
 
 
-def _money_unit(text: str) -> str | None:
+def _stated_unit(text: str, known: dict[str, int]) -> str | None:
     """What a header's brackets state, or the header's second row alone: `金额(万元)`, `万元`."""
     plain = normalise(text)
-    return plain if plain in MONEY_UNITS else header_unit(text)
+    return plain if plain in known else header_unit(text)
 
 
-def _unit_above(preamble: list[Record]) -> str | None:
-    """The money unit that a 单位 cell above the table states last, alone or in the cell beside it."""
+def _unit_above(preamble: list[Record], measure: str) -> str | None:
+    """The unit of `measure` (元, 平方米) that a 单位 cell above the table states last, alone or in the cell beside."""
     found = None
     for record in preamble:
         cells = [re.sub(r"\s+", "", normalise(cell)) for cell in record.cells]
         for cell, beside in zip(cells, [*cells, ""][1:], strict=True):
             match = _UNIT.match(cell)
             stated = (match.group(1) or beside) if match else ""
-            if "元" in stated:
+            if measure in stated:
                 found = stated
     return found
 
