@@ -74,7 +74,7 @@ def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
         case "uscc":
             return _matching(source, _USCC), "uscc_format"
         case "uscc_or_organisation_code":
-            return _matching(source, f"{_USCC}|{_ORGANISATION}"), "uscc_format"
+            return f"replace({_matching(source, f'{_USCC}|{_ORGANISATION}')}, '-', '')", "uscc_format"
     return (_matching(source, column.pattern), "format") if column.pattern else (source, "format")
 
 
