@@ -5,7 +5,8 @@ from __future__ import annotations
 from expectations.suite import Suite, not_null
 
 KEY = ("provider", "dataset", "series_key", "period")
-STATUSES = ("A", "P", "E", "M")
+# SDMX code list CL_OBS_STATUS; every kind of missing is published as M.
+STATUSES = tuple("ABDEFGIJKMNPSUVW")
 
 QUERY = """
 SELECT
