@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 import unicodedata
@@ -129,13 +130,66 @@ class Column(_Strict):
         return {normalise_header(text) for text in (self.id, self.header, *self.aliases)}
 
 
-class Editions(_Strict):
-    """How the editions of a published table print their labels: data, so that a new edition needs no code."""
+class Portal(_Strict):
+    """Exports of the national data portal: what its preamble and its rows are called, and its databases."""
 
     provider: str
+    preamble: dict[Literal["dataset", "indicator", "area", "time"], list[str]]
+    row_labels: dict[Literal["area", "indicator"], list[str]]
+    databases: dict[Literal["A", "Q", "M"], str]
+    regional: str
+
+
+class QueryService(_Strict):
+    """Answers of the portal's query service: the codes of its dimensions."""
+
+    provider: str
+    dataset: str
+    indicator: str
+    area: str
+    period: str
+
+
+class Editions(_Strict):
+    """How the editions of public statistics print their labels: data, so that a new edition needs no code.
+
+    `areas` names a CSV of areas (columns name_zh and short_name_zh), relative to the contracts; it holds their names.
+    """
+
+    areas: tuple[str, ...]
     nation: str
-    preamble: dict[str, str]
-    row_labels: dict[str, list[str]]
+    nation_labels: list[str]
+    units: list[list[str]]
+    bases: list[str]
+    portal: Portal
+    easyquery: QueryService
+
+    @field_validator("areas", mode="before")
+    @classmethod
+    def _names(cls, path: str) -> tuple[str, ...]:
+        with open(CONTRACTS / path, encoding="utf-8", newline="") as handle:
+            return tuple(row[name] for row in csv.DictReader(handle) for name in ("name_zh", "short_name_zh"))
+
+    def split_unit(self, label: str) -> tuple[str, str]:
+        """(name, unit) of a label whose last bracket or last word is a known unit; else the label and no unit."""
+        match = re.fullmatch(r"(.+?)(?:\s*\(([^()]+)\)|\s+(\S+))", label.strip())
+        if match and self._is_unit(unit := match.group(2) or match.group(3)):
+            return match.group(1), unit
+        return label.strip(), ""
+
+    def split_basis(self, name: str) -> tuple[str, str]:
+        """(name, basis) of an indicator that ends in a known basis: 国内生产总值_当季值; else the name and no basis."""
+        stem, _, basis = name.rpartition("_")
+        return (stem, basis) if stem and basis in self.bases else (name, "")
+
+    def area_of(self, label: str) -> str:
+        """The area a printed label is about, without the spaces that fill it up; a row of the whole nation is that."""
+        plain = re.sub(r"\s+", "", label)
+        return self.nation if plain in self.nation_labels else plain
+
+    def _is_unit(self, text: str) -> bool:
+        known = {unit for units in self.units for unit in units}
+        return all(part in known for part in text.split("/"))
 
 
 class Calendar(_Strict):

@@ -1,3 +1,3 @@
 {{ config(materialized='table') }}
 
-{{ versions(ref('stg_public_series_rows'), ['provider', 'dataset', 'series_key', 'indicator', 'area_key', 'period']) }}
+{{ versions(ref('stg_public_series_rows'), ['provider', 'dataset', 'series_key', 'period']) }}

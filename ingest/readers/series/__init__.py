@@ -1,12 +1,15 @@
-"""Public statistics: every published form becomes records of the feed's columns; `series_key` holds the dimensions."""
+"""Public statistics: every published form becomes records of the feed's columns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ingest.contract import Contract
 from ingest.readers.records import Reading, Unreadable
-from ingest.readers.series.portal import portal_records
+from ingest.readers.series.answers import easyquery_observations, read_json
+from ingest.readers.series.observations import Observation, observation_records
+from ingest.readers.series.portal import portal_observations
 from ingest.readers.text import read_records, utf8_copy
 
 
@@ -18,5 +21,19 @@ def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) ->
     """
     if kind != "text":
         raise Unreadable(f"unreadable: the bytes are {kind}, which holds no known form of public statistics")
-    utf8 = utf8_copy(path, scratch)
-    return [Reading(records=lambda: portal_records(contract, read_records(utf8, ",")))]
+    observations = _of_text(contract, utf8_copy(path, scratch))
+    return [Reading(records=lambda: observation_records(contract, observations()))]
+
+
+def _of_text(contract: Contract, path: Path) -> Callable[[], Iterable[Observation]]:
+    """The observations of a text, whose first character tells its form."""
+    editions = contract.editions
+    assert editions is not None
+    with open(path, encoding="utf-8-sig") as handle:
+        first = handle.read(1 << 16).lstrip()[:1]
+    if first in ("{", "["):
+        document = read_json(path)
+        if isinstance(document, dict) and "returncode" in document:
+            return lambda: easyquery_observations(editions, document)
+        raise Unreadable("unreadable: JSON of no known form of public statistics: expected an answer of easyquery")
+    return lambda: portal_observations(editions, read_records(path, ","))

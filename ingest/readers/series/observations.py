@@ -1,0 +1,45 @@
+"""One value of a public series, and its record of the feed's columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ingest.contract import Contract, normalise
+from ingest.readers.records import Record
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One printed value, still text; `dimensions` are all that identify its series, the period left out."""
+
+    line: int
+    provider: str
+    dataset: str
+    dimensions: Mapping[str, str]
+    indicator: str
+    period: str
+    value: str
+    area: str = ""
+    unit: str = ""
+    obs_status: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def observation_records(contract: Contract, observations: Iterable[Observation]) -> Iterator[Record]:
+    """A header of the contract's columns, then one record per observation."""
+    yield Record(1, [column.id for column in contract.columns])
+    for observation in observations:
+        cells = {
+            **vars(observation),
+            "series_key": canonical_json(observation.dimensions),
+            "attributes": canonical_json(observation.attributes),
+        }
+        yield Record(observation.line, [cells[column.id] for column in contract.columns])
+
+
+def canonical_json(values: Mapping[str, str]) -> str:
+    """A JSON object with sorted keys, without spaces and without empty values; empty text where nothing is left."""
+    present = {normalise(key): normalise(value) for key, value in values.items() if normalise(value)}
+    return json.dumps(present, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if present else ""

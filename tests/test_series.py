@@ -1,0 +1,319 @@
+"""Public statistics in every form they are published in: from real files, re-keyed excerpts and broken ones."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hfc.home import Home
+from ingest import lake
+from ingest.contract import load_contracts
+
+ROOT = Path(__file__).parent.parent
+REAL = ROOT.parent / "shared" / "realdata"
+FIXTURES = Path(__file__).parent / "fixtures" / "series"
+EDITIONS = load_contracts()["public_series"].editions
+
+needs_real_files = pytest.mark.skipif(not REAL.is_dir(), reason=f"no real published files at {REAL}")
+
+
+def ingest(folder: Path, data: bytes | str, name: str = "delivery__20260312.csv") -> lake.Outcome:
+    """Land `data` as one delivery below `folder` and load it."""
+    path = folder / "landing" / "public_series" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    home = Home(folder / "home")
+    (delivery_id,) = lake.receive(home, folder / "landing")
+    outcome = lake.load(home, delivery_id)
+    assert outcome.rows_in == outcome.rows_accepted + outcome.rows_quarantined + outcome.rows_duplicate
+    return outcome
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The accepted rows below `folder`, in the order they arrived, with their dimensions and attributes read."""
+    table = duckdb.sql(f"FROM read_parquet('{folder}/home/lake/public_series/*.parquet')").to_arrow_table()
+    return [
+        {
+            **row,
+            "dimensions": json.loads(row["series_key"]),
+            "attributes": json.loads(row["attributes"] or "{}"),
+        }
+        for row in table.to_pylist()
+    ]
+
+
+def load(folder: Path, data: bytes | str, name: str = "delivery__20260312.csv") -> list[dict[str, Any]]:
+    """The rows of a delivery that must load whole."""
+    outcome = ingest(folder, data, name)
+    assert (outcome.outcome, outcome.rows_quarantined) == ("loaded", 0), outcome.reason
+    rows = rows_of(folder)
+    assert len(rows) == outcome.rows_in
+    return rows
+
+
+def select(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exports of the national data portal
+
+
+@needs_real_files
+@pytest.mark.parametrize(
+    ("name", "indicator", "unit", "hunan"),
+    [
+        ("provincial_gdp__20260312.csv", "地区生产总值", "亿元", {"2019": "39930.7", "2023": "50667.5"}),
+        ("urban_unit_employment__20260312.csv", "城镇单位就业人员", "万人", {"2025": None, "2007": None}),
+        (
+            "fixed_asset_funding_growth__20260312.csv",
+            "固定资产投资(不含农户)实际到位资金_比上年增长",
+            "%",
+            {"2025": None, "2017": None},
+        ),
+    ],
+)
+def test_real_portal_exports(
+    tmp_path: Path, name: str, indicator: str, unit: str, hunan: dict[str, str | None]
+) -> None:
+    data = (REAL / "nbs_csv" / name).read_bytes()
+    rows = load(tmp_path, data, name)
+    printed = [line for line in data.decode("gb18030").splitlines()[4:] if line.count(",") > 5]
+    assert len(rows) == sum(line.count(",") for line in printed) and len(printed) == 31
+    assert {row["indicator"] for row in rows} == {indicator} and {row["unit"] for row in rows} == {unit}
+    values = {row["period"]: row["value"] for row in rows if row["area"] == "湖南省"}
+    assert {period: values[period] for period in hunan} == {p: v and Decimal(v) for p, v in hunan.items()}
+
+
+NEW_QUARTERLY = (
+    "\ufeff数据库：季度数据\t,\n时间：最近3季度\t,\n"
+    "指标\t,2024年第二季度\t,2024年一季度\t,2023D\t,\n"
+    "国内生产总值_当季值 亿元\t,320537.0\t,296299.5\t,347890.2\t,\n"
+    "国内生产总值_累计值 亿元\t,616836.0\t,296299.5\t,1260582.1\t,\n"
+    "国内生产总值指数(上年同期=100)_累计值\t,105.0\t,105.3\t,\t,\n"
+    "居民人均 可支配收入_累计值 元/人\t,20733\t,11539\t,39218\t,\n"
+    "数据来源：国家统计局\t,\n"
+)
+
+
+def test_new_portal_export_keeps_the_quarter_and_the_year_to_date_apart(tmp_path: Path) -> None:
+    rows = load(tmp_path, NEW_QUARTERLY)
+    assert [row["period"] for row in rows[:3]] == ["2024-Q2", "2024-Q1", "2023-Q4"]
+    assert select(rows[::3], "indicator", "unit") == [
+        ("国内生产总值_当季值", "亿元"),
+        ("国内生产总值_累计值", "亿元"),
+        ("国内生产总值指数(上年同期=100)_累计值", None),
+        ("居民人均 可支配收入_累计值", "元/人"),
+    ]
+    assert [row["dimensions"] for row in rows[::3][:2]] == [
+        {"area": "全国", "basis": "当季值", "indicator": "国内生产总值"},
+        {"area": "全国", "basis": "累计值", "indicator": "国内生产总值"},
+    ]
+    assert rows[0]["dataset"] == "季度数据" and rows[8]["value"] is None
+
+
+def test_series_key_is_canonical(tmp_path: Path) -> None:
+    row = load(tmp_path, '数据库：年度数据\n指标,2024年\n"甲""乙＂丙",1\n')[0]
+    assert row["series_key"] == json.dumps(row["dimensions"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert row["dimensions"]["indicator"] == '甲"乙"丙'
+
+
+def test_database_is_named_by_its_periods_where_the_export_does_not(tmp_path: Path) -> None:
+    rows = load(tmp_path, "指标：人口(万人)\n地区,2024年,\n湖南省,6539\n")
+    assert select(rows, "dataset", "area", "unit") == [("分省年度数据", "湖南省", "万人")]
+
+
+def test_portal_values_without_label_or_period_are_refused_not_lost(tmp_path: Path) -> None:
+    rows = "".join(f"指标{n},{n},{n}\n" for n in range(8))
+    outcome = ingest(tmp_path, f"数据库：年度数据\n指标,2024年,2023年\n{rows},5,6\n指标9,7,8,9\n")
+    assert (outcome.outcome, outcome.rows_in, outcome.rows_quarantined) == ("loaded", 21, 3)
+    refused = lake.quarantined_rows(Home(tmp_path / "home"))
+    assert [(row["line"], row["rule"], row["column"]) for row in refused] == [
+        (11, "required", "series_key"),
+        (11, "required", "series_key"),
+        (12, "required", "period"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("数据库：年度数据\n指标,2024年\n数据来源：国家统计局\n", "empty: a header without a row"),
+        ("数据库：年度数据\n名称,2024年\n甲,1\n", "no header line begins with 地区 or 指标"),
+        ("数据库：年度数据\n指标,,\n甲,1\n", "no period in the header on line 2"),
+        ("数据库：分省年度数据\n地区,2024年\n湖南省,1\n", "missing required preamble line 指标"),
+        ("指标,最近一期\n甲,1\n", "missing required preamble line 数据库"),
+        ("数据库：年度数据\n指标,2024年上半年\n甲,1\n", "period in period (1)"),
+        ("数据库：年度数据\n指标,2024年\n甲,约一百\n", "number in value (1)"),
+        ("数据库：年度数据\n指标,2024年,2024年\n甲,1,2\n", "conflicting_key"),
+    ],
+)
+def test_bad_portal_exports_are_rejected(tmp_path: Path, data: str, reason: str) -> None:
+    outcome = ingest(tmp_path, data)
+    assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "unit"),
+    [
+        ("地区生产总值(亿元)", "地区生产总值", "亿元"),
+        ("国内生产总值 亿元", "国内生产总值", "亿元"),
+        ("客运周转量 (亿人公里)", "客运周转量", "亿人公里"),
+        ("固定资产投资(不含农户)", "固定资产投资(不含农户)", ""),
+        ("居民消费价格指数(上年=100)", "居民消费价格指数(上年=100)", ""),
+        ("货币 供应量", "货币 供应量", ""),
+        ("亿元", "亿元", ""),
+    ],
+)
+def test_a_unit_is_split_off_only_where_it_is_one(label: str, name: str, unit: str) -> None:
+    assert EDITIONS and EDITIONS.split_unit(label) == (name, unit)
+
+
+LABELS = st.text(st.characters(blacklist_characters='",\t\r\n\0', codec="utf-8"), min_size=1, max_size=6)
+CELLS = st.one_of(st.just(""), st.just("—"), st.decimals(-(10**6), 10**6, places=2).map(str), LABELS)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(LABELS, st.lists(CELLS, min_size=2, max_size=2)), min_size=1, max_size=8))
+def test_every_cell_of_an_export_is_a_row(tmp_path_factory: pytest.TempPathFactory, table: Any) -> None:
+    folder = tmp_path_factory.mktemp("export")
+    lines = [",".join([f"指标{number}{label}", *cells]) for number, (label, cells) in enumerate(table)]
+    outcome = ingest(folder, "数据库：年度数据\n指标,2024年,2023年\n" + "\n".join(lines) + "\n")
+    assert outcome.rows_in == 2 * len(lines)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Answers of the portal's query service
+
+
+def recorded_answers() -> dict[str, bytes]:
+    """The bodies of the recorded answers, by the name of their record."""
+    return {
+        path.stem: interaction["response"]["body"]["string"].encode()
+        for path in sorted((REAL / "nbs_json").glob("*.yaml"))
+        for interaction in yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
+    }
+
+
+@contextmanager
+def serving(answers: dict[str, bytes]) -> Iterator[str]:
+    """A server on the loopback interface that answers each path with its recorded body."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = answers[self.path.strip("/")]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@needs_real_files
+def test_recorded_answers_replayed_over_http(tmp_path: Path) -> None:
+    answers = recorded_answers()
+    with serving(answers) as address:
+        for name in answers:
+            body = httpx.post(f"{address}/{name}", data={"m": "QueryData"}).raise_for_status().content
+            outcome = ingest(tmp_path, body, f"{name}__20260303.json")
+            if name == "test_invalid_query":
+                assert outcome.outcome == "rejected" and outcome.rows_in == 0
+                assert outcome.reason == "the query service answered 501: 对不起，未能找到符合查询条件的信息。"
+            else:
+                assert outcome.outcome == "loaded", outcome.reason
+                assert outcome.rows_in == outcome.rows_accepted == body.count(b'"datanodes"') * body.count(b'"hasdata"')
+    rows = rows_of(tmp_path)
+    growth = {row["period"]: row for row in rows if row["dimensions"]["zb"] == "A020101"}
+    assert sorted(growth) == ["2023-12", *(f"2024-{month:02}" for month in range(1, 13))]
+    assert {(row["unit"], row["area"]) for row in growth.values()} == {("%", "全国")}
+    assert growth["2024-12"]["value"] == Decimal("6.2")
+    (money,) = [row for row in rows if row["indicator"] == "货币和准货币(M2)供应量_期末值"]
+    assert (money["period"], money["value"], money["unit"]) == ("2022-01", Decimal("2431022.72"), "亿元")
+    beijing = [row for row in rows if row["area"] == "110000"]
+    assert len(beijing) == 10 and {row["value"] for row in beijing} == {None}
+    assert {(row["period"], row["unit"]) for row in beijing} == {("2023-12", None), ("2023", "个")}
+
+
+def answer(data: str = '{"data":0.0,"hasdata":true,"strdata":"1.10"}', period: str = "2018A", **other: Any) -> str:
+    """A small answer of the query service with one data node."""
+    document = {
+        "returncode": 200,
+        "returndata": {
+            "datanodes": [
+                {
+                    "data": "DATA",
+                    "wds": [
+                        {"wdcode": "zb", "valuecode": "A01"},
+                        {"wdcode": "reg", "valuecode": "430000"},
+                        {"wdcode": "sj", "valuecode": period},
+                    ],
+                }
+            ],
+            "wdnodes": [
+                {"wdcode": "zb", "nodes": [{"code": "A01", "cname": "地区生产总值_累计值", "unit": "亿元"}]},
+                {"wdcode": "reg", "nodes": [{"code": "430000", "cname": "湖南省", "unit": ""}]},
+            ],
+        },
+        **other,
+    }
+    return json.dumps(document, ensure_ascii=False).replace('"DATA"', data)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        ('{"data":1.1,"hasdata":true,"strdata":"1.10"}', "1.1"),
+        ('{"data":0.1234567890123456,"hasdata":true,"strdata":""}', "0.1234567890123456"),
+        ('{"data":123456789012345678.01,"hasdata":true,"strdata":"见注"}', "123456789012345678.01"),
+        ('{"data":0.0,"hasdata":true,"strdata":"0"}', "0"),
+        ('{"data":0,"hasdata":false,"strdata":"0"}', None),
+    ],
+)
+def test_query_service_keeps_exact_digits_and_tells_missing_from_zero(
+    tmp_path: Path, data: str, value: str | None
+) -> None:
+    (row,) = load(tmp_path, answer(data))
+    assert row["value"] == (Decimal(value) if value else None)
+    assert (row["period"], row["area"], row["unit"]) == ("2018-Q1", "430000", "亿元")
+    assert row["dimensions"] == {"indicator": "地区生产总值_累计值", "reg": "430000", "zb": "A01"}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (answer(returncode=501, returndata="没有权限"), "the query service answered 501: 没有权限"),
+        (answer(returndata={"wdnodes": []}), "unreadable: no answer of the query service: KeyError('datanodes')"),
+        (answer(returndata=[]), "unreadable: no answer of the query service"),
+        (answer(period="2018上半年"), "period in period (1)"),
+        (answer().replace("A01", "A02", 1), "required in indicator (1)"),
+        (answer()[:-3], "unreadable: line 1: no JSON"),
+        ("[" * 100_000, "unreadable: the JSON is nested too deep"),
+        ('{"series": 1}', "JSON of no known form"),
+    ],
+)
+def test_bad_answers_are_rejected_with_what_they_say(tmp_path: Path, data: str, reason: str) -> None:
+    outcome = ingest(tmp_path, data, "answer__20260303.json")
+    assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
