@@ -194,6 +194,7 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    connection.execute("SET enable_progress_bar = false")
     connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[list-item, arg-type]
     return connection
 
