@@ -93,7 +93,10 @@ def main() -> None:
         for path in (utf8, gb18030):
             path.parent.mkdir(parents=True)
         write(utf8, rows)
-        with open(utf8, encoding="utf-8", newline="") as source, open(gb18030, "w", encoding="gb18030", newline="") as out:
+        with (
+            open(utf8, encoding="utf-8", newline="") as source,
+            open(gb18030, "w", encoding="gb18030", newline="") as out,
+        ):
             while text := source.read(1 << 22):
                 out.write(text)
         print(f"{rows:,} rows, {utf8.stat().st_size / 1e6:,.0f} MB, {os.cpu_count()} cores")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import deliveries
+import duckdb
 import oracle
 import pytest
 
@@ -53,6 +55,30 @@ def test_outcomes_and_quarantine_agree_with_the_oracle(
     assert refused == sorted((*(r[n] for n in place), tuple(r["rules"])) for r in expected.quarantine)
 
 
+def test_a_scan_and_a_record_by_record_reading_give_the_same_lake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries.write_random_landing(tmp_path / "landing", 11, size=4)
+    scanned, used = staging._scan, []
+
+    def counting(*arguments: Any) -> None:
+        scanned(*arguments)
+        used.append(True)
+
+    monkeypatch.setattr(staging, "_scan", counting)
+    for name, size in (("records", staging.SCAN_BYTES), ("scans", 0)):
+        monkeypatch.setattr(staging, "SCAN_BYTES", size)
+        ingest(Home(tmp_path / name), tmp_path / "landing")
+    assert used
+    for folder in ("institution_register", "fund_commitments", "quarantine/*"):
+        one, other = (f"read_parquet('{tmp_path}/{name}/lake/{folder}/*.parquet')" for name in ("records", "scans"))
+        (rows, more, less) = duckdb.execute(
+            f"SELECT (SELECT count(*) FROM {one}), (SELECT count(*) FROM (FROM {one} EXCEPT ALL FROM {other})), "
+            f"(SELECT count(*) FROM (FROM {other} EXCEPT ALL FROM {one}))"
+        ).fetchall()[0]
+        assert rows and (more, less) == (0, 0)
+
+
 def test_portal_export_keeps_units_and_missing_values(tmp_path: Path) -> None:
     text = (
         "数据库：分省年度数据\n指标：实际到位资金_比上年增长(%)\n时间：最近20年\n地区,2025年,2024年\n"
@@ -62,8 +88,6 @@ def test_portal_export_keeps_units_and_missing_values(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     (outcome,) = ingest(home, tmp_path / "landing")
     assert (outcome.outcome, outcome.rows_in, outcome.rows_accepted) == ("loaded", 2, 2)
-    import duckdb
-
     rows = duckdb.sql(
         f"SELECT period, value::VARCHAR, unit, indicator FROM '{home.lake}/public_series/*.parquet' ORDER BY 1"
     ).fetchall()
@@ -341,3 +365,24 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         ),
         "next": ("loaded", None),
     }
+
+
+REAL_CODES = Path(__file__).resolve().parent.parent.parent / "shared" / "realdata" / "uscc"
+
+
+@pytest.mark.skipif(not REAL_CODES.is_dir(), reason="the real codes are not part of the repository")
+def test_real_codes_pass_and_the_issued_exceptions_carry_a_flag(tmp_path: Path) -> None:
+    valid, issued = (
+        [row["uscc"] for row in csv.DictReader((REAL_CODES / name).read_text(encoding="utf-8-sig").splitlines())]
+        for name in ("valid_real_codes.csv", "issued_but_fail_checksum.csv")
+    )
+    assert (len(valid), len(issued)) == (200, 3)
+    rows = [f"E{i},2024-01-02,引进,{code},甲,基金机构\n" for i, code in enumerate(valid + issued)]
+    land(tmp_path / "landing", "institution_register", "a__20240131.csv", REGISTER + "".join(rows))
+    home = Home(tmp_path / "home")
+    (outcome,) = ingest(home, tmp_path / "landing")
+    assert (outcome.rows_accepted, outcome.rows_quarantined) == (203, 0)
+    flagged = duckdb.sql(
+        f"SELECT uscc FROM '{home.lake}/institution_register/*.parquet' WHERE flags = ['uscc_check']"
+    ).fetchall()
+    assert sorted(code for (code,) in flagged) == sorted(issued)

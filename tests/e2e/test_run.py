@@ -164,7 +164,7 @@ def test_a_second_run_publishes_nothing_new(published: Path, landing: Path) -> N
 def test_killed_anywhere_then_run_again_gives_the_same_bytes(published: Path, landing: Path, tmp_path: Path) -> None:
     rng = random.Random(7)
     command = [str(HFC), "run", "--landing", str(landing), "--home", str(tmp_path)]
-    for _ in range(int(os.environ.get("HFC_KILLS", "6"))):
+    for _ in range(int(os.environ.get("HFC_KILLS", "20"))):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(rng.uniform(0.2, 16))
         process.send_signal(signal.SIGKILL)
