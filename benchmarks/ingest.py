@@ -30,7 +30,7 @@ SELECT format('SYN{{:09d}}', CASE WHEN r % 100000 = 7 THEN r - 1 ELSE r END) AS 
     CASE WHEN r % 10000 = 1 THEN '914301' ELSE format('91430100MA{{:07d}}X', (hash(r) % 20000)::BIGINT) END AS uscc,
     {types}[(hash(r + 1) % {count})::INTEGER + 1] AS tax_type,
     strftime(DATE '2022-01-01' + INTERVAL (r * 36 // {rows}) MONTH, '%Y-%m') AS tax_period,
-    strftime(DATE '2022-01-01' + INTERVAL (r * 36 // {rows}) MONTH + INTERVAL (hash(r + 5) % 28) DAY, '%Y-%m-%d') AS day,
+    strftime(DATE '2022-01-01' + INTERVAL (r * 36 // {rows}) MONTH + INTERVAL (hash(r + 5) % 28) DAY, '%Y-%m-%d'),
     CASE WHEN hash(r + 2) % 50 = 0 THEN '退库' ELSE '入库' END AS kind,
     CASE WHEN hash(r + 2) % 50 = 0 THEN '-' ELSE '' END || format('{{:.2f}}', (hash(r + 3) % 10000000) / 100.0 + 0.01)
 FROM (SELECT unnest(CASE WHEN n % 20000 = 3 THEN [n, n] ELSE [n] END) AS r FROM range({rows}) AS numbers(n))
