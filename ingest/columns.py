@@ -25,7 +25,6 @@ _DATES = {
     r"\d{5}": "DATE '1899-12-30' + try_cast({0} AS INTEGER)",
 }
 _QUARTER = {"一": 1, "二": 2, "三": 3, "四": 4, "A": 1, "B": 2, "C": 3, "D": 4}
-_FREQUENCY = {"A": "____", "Q": "____-Q_", "M": "____-__"}
 
 
 def text_literal(value: str) -> str:
@@ -64,7 +63,7 @@ def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
         case "date":
             return _date(source), "date"
         case "period":
-            return _of_frequency(_period(source), column), "period"
+            return _period(source, column.frequency), "period"
         case "period_range":
             return _period_range(source), "period"
         case "enum":
@@ -173,36 +172,28 @@ def _date(source: str) -> str:
     return f"CASE {cases} END"
 
 
-def _period(source: str) -> str:
-    """A month, quarter or year in its canonical spelling: 2024-03, 2024-Q1, 2024."""
+def _period(source: str, frequency: str | None) -> str:
+    """A month, quarter or year (or only one of them) in its canonical spelling: 2024-03, 2024-Q1, 2024."""
     year = f"{source}[1:4]"
     month = f"lpad(regexp_extract({source}, '^\\d{{4}}(?:-|年)?(\\d{{1,2}})月?$', 1), 2, '0')"
     quarter = f"regexp_extract({source}, '^\\d{{4}}(?:-?Q|年第?)?([1-4一二三四ABCD])(?:季度)?$', 1)"
     digits = " ".join(f"WHEN '{key}' THEN '{value}'" for key, value in _QUARTER.items())
-    return (
-        f"CASE WHEN regexp_full_match({source}, '\\d{{4}}年?') THEN {year} "
-        f"WHEN regexp_full_match({source}, '\\d{{4}}(-\\d{{2}}|\\d{{2}}|年\\d{{1,2}}月)') "
-        f"AND {month} BETWEEN '01' AND '12' THEN {year} || '-' || {month} "
-        f"WHEN regexp_full_match({source}, '\\d{{4}}(-?Q[1-4]|年第?[1-4一二三四]季度|[ABCD])') "
-        f"THEN {year} || '-Q' || CASE {quarter} {digits} ELSE {quarter} END END"
-    )
-
-
-def _of_frequency(period: str, column: Column) -> str:
-    """`period` where it is of the column's frequency."""
-    if column.frequency is None:
-        return period
-    return f"CASE WHEN ({period}) LIKE '{_FREQUENCY[column.frequency]}' THEN {period} END"
+    cases = {
+        "A": f"WHEN regexp_full_match({source}, '\\d{{4}}年?') THEN {year}",
+        "M": f"WHEN regexp_full_match({source}, '\\d{{4}}(-\\d{{2}}|\\d{{2}}|年\\d{{1,2}}月)') "
+        f"AND {month} BETWEEN '01' AND '12' THEN {year} || '-' || {month}",
+        "Q": f"WHEN regexp_full_match({source}, '\\d{{4}}(-?Q[1-4]|年第?[1-4一二三四]季度|[ABCD])') "
+        f"THEN {year} || '-Q' || CASE {quarter} {digits} ELSE {quarter} END",
+    }
+    return f"CASE {cases[frequency] if frequency else ' '.join(cases.values())} END"
 
 
 def _period_range(source: str) -> str:
     """A month, or a range of months `2024-01~2024-03` whose end is not before its start; canonical spelling."""
-    start, end = (_period(f"trim(split_part({source}, '~', {part}))") for part in (1, 2))
-    is_month = f"({start}) LIKE '{_FREQUENCY['M']}'"
+    start, end = (_period(f"trim(split_part({source}, '~', {part}))", "M") for part in (1, 2))
     return (
-        f"CASE WHEN strpos({source}, '~') = 0 AND {is_month} THEN {start} "
-        f"WHEN {is_month} AND ({end}) LIKE '{_FREQUENCY['M']}' AND ({end}) >= ({start}) "
-        f"AND {source} NOT LIKE '%~%~%' THEN ({start}) || '~' || ({end}) END"
+        f"CASE WHEN strpos({source}, '~') = 0 THEN {start} "
+        f"WHEN {source} NOT LIKE '%~%~%' AND ({end}) >= ({start}) THEN ({start}) || '~' || ({end}) END"
     )
 
 
