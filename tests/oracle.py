@@ -1,8 +1,8 @@
-"""A second, independent implementation of the specification for two feeds, to compare the pipeline with.
+"""A second, independent implementation of the specification, to compare the pipeline with.
 
-It reads deliveries of `institution_register` and `fund_commitments` (CSV or TSV text), judges every row and computes
-the metrics of the sections "Institutions" and "Fund capital". It shares no code with the pipeline, uses the standard
-library only and prefers plain loops to speed: where both agree on messy deliveries, both read the specification alike.
+It reads deliveries of the plan's own feeds (CSV or TSV text), judges every row and computes the metrics of the sections
+"Institutions" and "Fund capital". It shares no code with the pipeline, uses the standard library only and prefers plain
+loops to speed: where both agree on messy deliveries, both read the specification alike.
 
 Decisions where the specification is silent:
 
@@ -13,7 +13,9 @@ Decisions where the specification is silent:
 - Notes: the trailing block that starts with a note line and holds only note lines, single-cell lines, blank lines and
   control totals. A note line with table rows below it is a row like any other; so is a line that begins with 注销 in
   the column of event types, or that has its key in another cell.
-- `conflicting_key` looks at every row with a readable key; the content of a faulty cell is its normalised text.
+- `conflicting_key` looks at every row with a readable key, of which every part must be one; the content of a faulty
+  cell is its normalised text.
+- A line is a control total where any of its key columns reads so.
 - A row whose void flag is unreadable is judged in full, as if it were not void.
 """
 
@@ -67,26 +69,81 @@ CATEGORY_NAMES = {
     "基金机构": "fund",
 }
 YES_NO = {"是": True, "否": False}
+TAX_TYPES = {
+    "增值税": "vat",
+    "企业所得税": "corporate_income",
+    "个人所得税": "individual_income",
+    "城市维护建设税": "urban_construction",
+    "印花税": "stamp",
+    "证券交易印花税": "securities_stamp",
+    "房产税": "property",
+    "城镇土地使用税": "land_use",
+    "土地增值税": "land_appreciation",
+    "契税": "deed",
+    "车船税": "vehicle",
+    "环境保护税": "environment",
+    "其他税收": "other",
+}
+TAX_KINDS = {"入库": "collection", "退库": "refund", "冲正": "reversal"}
+DIVISIONS = {"66": "66", "67": "67", "68": "68", "69": "69"}
+ACCOUNT_STAGES = {"初步核算": "preliminary", "最终核实": "final", "普查修订": "census"}
+INDICATORS = {
+    "存款余额": "deposits",
+    "贷款余额": "loans",
+    "利息净收入": "net_interest_income",
+    "手续费及佣金净收入": "fee_income",
+    "证券交易额": "securities_turnover",
+    "保费收入": "premium_income",
+}
+BASES = {"期末": "end_stock", "累计": "ytd", "当季": "flow"}
+PRICE_INDICES = {"居民消费价格": "cpi", "固定资产投资价格": "fixed_investment"}
+LISTING_STAGES = {
+    "后备": "reserve",
+    "辅导": "tutoring",
+    "申报": "filed",
+    "上市": "listed",
+    "潜在独角兽": "potential_unicorn",
+    "退出": "withdrawn",
+}
+DUTY_STATUSES = {"未启动": "not_started", "推进中": "in_progress", "已完成": "done", "受阻": "blocked"}
+ACTIVITY_KINDS = {
+    "路演": "roadshow",
+    "活动": "event",
+    "峰会": "summit",
+    "高潮": "quarterly_highlight",
+    "精彩": "annual_highlight",
+}
+RISK_STAGES = {"招商对接": "recruitment", "跟进落地": "landing", "后期服务": "service", "楼宇巡查": "inspection"}
+SEVERITIES = {"一般": "minor", "较大": "major", "重大": "critical"}
+FLOOR_KINDS = {"存量": "existing", "新增": "added"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a contract. `optional`: the column may be absent; `required`: a value must be there."""
+    """One column of a contract. `optional`: the column may be absent; `required`: a value must be there.
+
+    `unit` is the default one. `low` and `high` are the bounds of `range`. `may_be_future`: a date of a plan.
+    """
 
     id: str
     header: str
     kind: str
+    key: bool = False
     required: bool = True
     optional: bool = False
     values: dict[str, Any] = field(default_factory=dict, hash=False)
+    unit: str | None = None
+    low: int | None = None
+    high: int | None = None
+    may_be_future: bool = False
 
 
 VOID = Column("void", "作废", "enum", required=False, optional=True, values=YES_NO)
 
-# The first column of each feed is its key. `category` must be in the header; its value depends on the event type.
+# `category` and `evidence` must be in the header; whether they need a value depends on the row.
 FEEDS: dict[str, list[Column]] = {
     "institution_register": [
-        Column("event_id", "事件编号", "text"),
+        Column("event_id", "事件编号", "text", key=True),
         Column("event_date", "事件日期", "date"),
         Column("event_type", "事件类型", "enum", values=EVENT_TYPES),
         Column("uscc", "统一社会信用代码", "uscc"),
@@ -98,16 +155,122 @@ FEEDS: dict[str, list[Column]] = {
         VOID,
     ],
     "fund_commitments": [
-        Column("change_id", "变动编号", "text"),
+        Column("change_id", "变动编号", "text", key=True),
         Column("fund_code", "基金编码", "fund_code"),
         Column("manager_code", "管理人代码", "manager_code"),
         Column("change_date", "变动日期", "date"),
-        Column("subscribed_change", "认缴变动额", "amount"),
-        Column("paid_in_change", "实缴变动额", "amount"),
+        Column("subscribed_change", "认缴变动额", "amount", unit="万元"),
+        Column("paid_in_change", "实缴变动额", "amount", unit="万元"),
+        VOID,
+    ],
+    "tax_collections": [
+        Column("voucher_no", "税票号码", "text", key=True),
+        Column("uscc", "统一社会信用代码", "uscc"),
+        Column("tax_type", "税种", "enum", values=TAX_TYPES),
+        Column("tax_period", "税款所属期", "months"),
+        Column("treasury_date", "入库日期", "date"),
+        Column("kind", "业务类型", "enum", values=TAX_KINDS),
+        Column("amount", "实缴金额", "amount", unit="元"),
+        VOID,
+    ],
+    "value_added_accounts": [
+        Column("year", "年份", "year", key=True),
+        Column("division", "行业", "enum", key=True, values=DIVISIONS),
+        Column("compensation", "劳动者报酬", "amount", unit="亿元"),
+        Column("net_taxes_on_production", "生产税净额", "amount", unit="亿元"),
+        Column("depreciation", "固定资产折旧", "amount", unit="亿元"),
+        Column("operating_surplus", "营业盈余", "amount", unit="亿元"),
+        Column("gross_output", "总产出", "amount", unit="亿元"),
+        Column("intermediate_consumption", "中间投入", "amount", unit="亿元"),
+        Column("stage", "核算阶段", "enum", values=ACCOUNT_STAGES),
+        VOID,
+    ],
+    "value_added_indicators": [
+        Column("quarter", "季度", "quarter", key=True),
+        Column("indicator", "指标", "enum", key=True, values=INDICATORS),
+        Column("basis", "口径", "enum", values=BASES),
+        Column("value", "数值", "number"),
+        Column("unit", "单位", "text"),
+        VOID,
+    ],
+    "price_indices": [
+        Column("quarter", "季度", "quarter", key=True),
+        Column("index_code", "指数", "enum", key=True, values=PRICE_INDICES),
+        Column("yoy_index", "同比指数", "number"),
+        VOID,
+    ],
+    "listing_pipeline": [
+        Column("record_id", "记录编号", "text", key=True),
+        Column("uscc", "统一社会信用代码", "uscc"),
+        Column("name", "机构名称", "text"),
+        Column("stage", "阶段", "enum", values=LISTING_STAGES),
+        Column("stage_date", "阶段日期", "date"),
+        Column("is_fintech", "是否金融科技", "enum", values=YES_NO),
+        VOID,
+    ],
+    "duty_reports": [
+        Column("duty_no", "任务序号", "integer", key=True, low=1, high=25),
+        Column("month", "报告期", "month", key=True),
+        Column("status", "状态", "enum", values=DUTY_STATUSES),
+        Column("progress_pct", "完成率", "number", unit="%", low=0, high=100),
+        Column("due_date", "计划完成日", "date", required=False, optional=True, may_be_future=True),
+        Column("evidence", "佐证材料", "text", required=False),
+        Column("reporting_unit", "填报单位", "text"),
+        VOID,
+    ],
+    "duty_measures": [
+        Column("duty_no", "任务序号", "integer", key=True, low=1, high=25),
+        Column("measure_id", "指标", "text", key=True),
+        Column("month", "报告期", "month", key=True),
+        Column("value", "数值", "number"),
+        Column("unit", "单位", "text"),
+        VOID,
+    ],
+    "activities": [
+        Column("activity_id", "活动编号", "text", key=True),
+        Column("held_on", "日期", "date"),
+        Column("kind", "类型", "enum", values=ACTIVITY_KINDS),
+        Column("title", "名称", "text"),
+        Column("organiser", "主办单位", "text"),
+        Column("deals", "签约项目数", "integer", required=False, optional=True),
+        VOID,
+    ],
+    "risk_leads": [
+        Column("lead_id", "线索编号", "text", key=True),
+        Column("found_on", "发现日期", "date"),
+        Column("stage", "环节", "enum", values=RISK_STAGES),
+        Column("severity", "等级", "enum", values=SEVERITIES),
+        Column("closed_on", "办结日期", "date", required=False, optional=True, may_be_future=True),
+        Column("is_incident", "是否风险事件", "enum", values=YES_NO),
+        Column("is_systemic", "是否区域性系统性", "enum", values=YES_NO),
+        VOID,
+    ],
+    "floor_space": [
+        Column("plan_version", "版本", "text", key=True),
+        Column("parcel", "地块", "text", key=True),
+        Column("approved_on", "批准日期", "date"),
+        Column("area", "面积", "number", unit="万平方米"),
+        Column("kind", "类型", "enum", values=FLOOR_KINDS),
+        VOID,
+    ],
+    "official_figures": [
+        Column("metric_id", "指标", "text", key=True),
+        Column("period", "报告期", "period", key=True),
+        Column("value", "数值", "number"),
+        Column("unit", "单位", "text"),
+        Column("citation", "文号或链接", "text"),
+        VOID,
+    ],
+    "revision_notes": [
+        Column("note_id", "说明编号", "text", key=True),
+        Column("metric_id", "指标", "text"),
+        Column("from_period", "起始期", "period"),
+        Column("to_period", "截止期", "period"),
+        Column("stage", "阶段", "text"),
+        Column("reason", "原因", "text"),
         VOID,
     ],
 }
-DEFAULT_UNIT = "万元"
 
 
 @dataclass
@@ -142,10 +305,13 @@ class Delivery:
 
 @dataclass
 class Row:
-    """One judged row: `content` is what two rows are compared by, `record` what the metrics read."""
+    """One judged row: `content` is what two rows are compared by, `record` what the metrics read.
+
+    `key` is the key column's value, or a tuple of several; None where it can't be read.
+    """
 
     line: int
-    key: str | None
+    key: Any
     content: tuple[Any, ...]
     record: dict[str, Any]
     rules: set[str]
@@ -230,8 +396,9 @@ def match_header(feed: str, cells: list[str]) -> dict[str, tuple[int, str | None
         for column in FEEDS[feed]:
             unit = None
             name = text
-            if column.kind == "amount":
-                match = re.fullmatch(r"(.*)\((元|万元|亿元)\)", text)
+            if column.unit:
+                units = UNITS if column.kind == "amount" else [column.unit]
+                match = re.fullmatch(rf"(.*)\(({'|'.join(units)})\)", text)
                 if match:
                     name, unit = match.groups()
             if name in (column.header, column.id):
@@ -242,6 +409,11 @@ def match_header(feed: str, cells: list[str]) -> dict[str, tuple[int, str | None
         if not column.optional and column.id not in found:
             return None
     return found
+
+
+def key_columns(feed: str) -> list[Column]:
+    """The columns of the natural key."""
+    return [column for column in FEEDS[feed] if column.key]
 
 
 def find_unit_above(records: list[tuple[int, list[str]]]) -> str | None:
@@ -268,7 +440,7 @@ def starts_note(feed: str, header: dict[str, tuple[int, str | None]], cells: lis
     for column in FEEDS[feed]:
         if column.id in header and header[column.id][0] == filled[0] and normalise(cells[filled[0]]) in column.values:
             return False
-    return header[FEEDS[feed][0].id][0] not in filled[1:]
+    return not any(header[column.id][0] in filled[1:] for column in key_columns(feed))
 
 
 def find_header(
@@ -294,13 +466,13 @@ def read_table(feed: str, content: bytes) -> tuple[list[tuple[int, dict[str, str
     factors = {}
     for column in FEEDS[feed]:
         if column.kind == "amount":
-            factors[column.id] = UNITS[header[column.id][1] or unit_above or DEFAULT_UNIT]
+            factors[column.id] = UNITS[header[column.id][1] or unit_above or column.unit or ""]
 
-    key_position = header[FEEDS[feed][0].id][0]
+    key_positions = [header[column.id][0] for column in key_columns(feed)]
     body = []
     for line, cells in below:
         filled = sum(1 for cell in cells if normalise(cell))
-        is_total = key_position < len(cells) and squeeze(cells[key_position]) in CONTROL_TOTALS
+        is_total = any(squeeze(cells[i]) in CONTROL_TOTALS for i in key_positions if i < len(cells))
         if filled:
             body.append((line, cells, filled, is_total))
 
@@ -360,6 +532,41 @@ def parse_date(text: str) -> date | None:
     return None
 
 
+def parse_month(text: str) -> str | None:
+    """`2024-03` for a month in one of the listed spellings."""
+    match = re.fullmatch(r"([0-9]{4})-([0-9]{2})|([0-9]{4})([0-9]{2})|([0-9]{4})年([0-9]{1,2})月", text)
+    if not match:
+        return None
+    year, month = (part for part in match.groups() if part)
+    return f"{year}-{int(month):02}" if 1 <= int(month) <= 12 else None
+
+
+def parse_quarter(text: str) -> str | None:
+    """`2024-Q1` for a quarter in one of the listed spellings."""
+    match = re.fullmatch(r"([0-9]{4})-?Q([1-4])|([0-9]{4})年第?([1-4一二三四])季度|([0-9]{4})([ABCD])", text)
+    if not match:
+        return None
+    year, quarter = (part for part in match.groups() if part)
+    for numerals in ("1234", "一二三四", "ABCD"):
+        if quarter in numerals:
+            return f"{year}-Q{numerals.index(quarter) + 1}"
+    return None
+
+
+def parse_year(text: str) -> str | None:
+    """`2024` for `2024` and `2024年`."""
+    match = re.fullmatch(r"([0-9]{4})年?", text)
+    return match.group(1) if match else None
+
+
+def parse_months(text: str) -> tuple[str, str] | None:
+    """(first, last) month of a tax period: one month, or two joined by a tilde."""
+    months = [parse_month(part.strip()) for part in text.split("~")]
+    if len(months) > 2 or None in months or months[0] > months[-1]:  # type: ignore[operator]
+        return None
+    return months[0], months[-1]  # type: ignore[return-value]
+
+
 def parse_number(text: str) -> Decimal | None:
     """A plain decimal number; inner spaces go, thousands separators must group by three."""
     text = "".join(text.split())
@@ -381,6 +588,18 @@ def uscc_check(text: str) -> str:
     return USCC_ALPHABET[(31 - total % 31) % 31]
 
 
+def parse_period(kind: str, text: str) -> Any:
+    """The canonical period of the kind of a column, or None."""
+    if kind == "months":
+        return parse_months(text)
+    parsers = {"month": parse_month, "quarter": parse_quarter, "year": parse_year}
+    for parser in parsers.values() if kind == "period" else [parsers[kind]]:
+        value = parser(text)
+        if value:
+            return value
+    return None
+
+
 def parse_cell(column: Column, text: str, factors: dict[str, Decimal]) -> tuple[Any, str | None]:
     """(value, broken rule or None) of a cell that is not missing; the value of a faulty cell is marked as such."""
     value: Any = None
@@ -389,6 +608,9 @@ def parse_cell(column: Column, text: str, factors: dict[str, Decimal]) -> tuple[
         value = text
     elif column.kind == "date":
         value = parse_date(text)
+    elif column.kind in ("month", "quarter", "year", "period", "months"):
+        rule = "period"
+        value = parse_period(column.kind, text)
     elif column.kind == "enum":
         value = column.values.get(text)
         if value is None and text in column.values.values():
@@ -408,11 +630,13 @@ def parse_cell(column: Column, text: str, factors: dict[str, Decimal]) -> tuple[
     elif column.kind == "industry_code":
         rule = "format"
         value = text if re.fullmatch(r"[A-T]([0-9]{2,4})?", text) else None
-    elif column.kind == "amount":
+    elif column.kind in ("amount", "number", "integer"):
         rule = "number"
-        number = parse_number(text)
-        if number is not None:
-            value = number * factors[column.id]
+        value = parse_number(text)
+        if value is not None and column.kind == "amount":
+            value *= factors[column.id]
+        if value is not None and column.kind == "integer" and value != int(value):
+            value = None
     if value is None:
         return ("faulty", text), rule
     return value, None
@@ -427,39 +651,58 @@ def judge_row(feed: str, line: int, cells: dict[str, str], factors: dict[str, De
 
     record: dict[str, Any] = {}
     rules: set[str] = set()
-    key_column = FEEDS[feed][0]
-    key = texts[key_column.id]
-
-    void_text = texts["void"]
-    if void_text is not None and YES_NO.get(void_text) is True:
-        if key is None:
-            rules.add("required")
-        record = {key_column.id: key, "void": True}
-        return Row(line, key, (key, True), record, rules)
-
+    is_void = YES_NO.get(texts["void"] or "") is True
     for column in FEEDS[feed]:
+        if is_void and not column.key:
+            continue
         text = texts[column.id]
         if text is None:
             record[column.id] = False if column.id == "void" else None
             if column.required:
                 rules.add("required")
             continue
-        value, rule = parse_cell(column, text, factors)
-        record[column.id] = value
+        record[column.id], rule = parse_cell(column, text, factors)
         if rule:
             rules.add(rule)
-        elif column.kind == "date" and value > published_on:
-            rules.add("future_date")
-    if record.get("event_type") in ("admit", "recategorise") and texts["category"] is None:
-        rules.add("required")
+        else:
+            rules.update(judge_value(column, record[column.id], published_on))
+    parts = tuple(record[column.id] for column in key_columns(feed))
+    key: Any = parts if len(parts) > 1 else parts[0]
+    if any(part is None or (isinstance(part, tuple) and part[0] == "faulty") for part in parts):
+        key = None
+    if is_void:
+        return Row(line, key, (key, True), {**record, "void": True}, rules)
+    rules.update(judge_together(record, texts))
     return Row(line, key, tuple(record[column.id] for column in FEEDS[feed]), record, rules)
+
+
+def judge_value(column: Column, value: Any, published_on: date) -> Iterator[str]:
+    """The rules that a readable value breaks."""
+    if column.kind == "date" and not column.may_be_future and value > published_on:
+        yield "future_date"
+    if column.low is not None and value < column.low or column.high is not None and value > column.high:
+        yield "range"
+
+
+def judge_together(record: dict[str, Any], texts: dict[str, str | None]) -> Iterator[str]:
+    """The rules that look at two columns."""
+    if record.get("event_type") in ("admit", "recategorise") and texts["category"] is None:
+        yield "required"
+    if record.get("status") == "done" and texts["evidence"] is None:
+        yield "required"
+    amount = record.get("amount")
+    if isinstance(amount, Decimal):
+        if record["kind"] == "collection" and amount < 0:
+            yield "sign"
+        if record["kind"] in ("refund", "reversal") and amount > 0:
+            yield "sign"
 
 
 def judge_delivery(delivery: Delivery) -> list[Row]:
     """All rows of a delivery with the rules they break, conflicts inside the delivery included."""
     table, factors = read_table(delivery.feed, delivery.content)
     rows = [judge_row(delivery.feed, line, cells, factors, delivery.published_on) for line, cells in table]
-    contents: dict[str, set[tuple[Any, ...]]] = {}
+    contents: dict[Any, set[tuple[Any, ...]]] = {}
     for row in rows:
         if row.key is not None:
             contents.setdefault(row.key, set()).add(row.content)
@@ -479,7 +722,7 @@ class FeedHistory:
 
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
-    accepted: list[tuple[date, str, dict[str, Any]]] = field(default_factory=list)
+    accepted: list[tuple[date, Any, dict[str, Any]]] = field(default_factory=list)
     loaded_on: list[date] = field(default_factory=list)
 
 
@@ -487,7 +730,7 @@ def read_feed(landing: Path, feed: str) -> FeedHistory:
     """Processes a feed's deliveries one after the other."""
     history = FeedHistory()
     seen: set[str] = set()
-    current: dict[str, tuple[Any, ...]] = {}  # key → content of the current version
+    current: dict[Any, tuple[Any, ...]] = {}  # key → content of the current version
     for delivery in find_deliveries(landing, feed):
         outcome: dict[str, Any] = {
             "feed": feed,
@@ -527,7 +770,7 @@ def read_feed(landing: Path, feed: str) -> FeedHistory:
                 history.quarantine.append(
                     {"feed": feed, "file": delivery.file, "line": row.line, "rule": rules[0], "rules": rules}
                 )
-            elif current.get(row.key or "") == row.content:
+            elif current.get(row.key) == row.content:
                 outcome["rows_duplicate"] += 1
             else:
                 outcome["rows_accepted"] += 1
@@ -537,7 +780,7 @@ def read_feed(landing: Path, feed: str) -> FeedHistory:
     return history
 
 
-def current_records(history: FeedHistory, as_of: date) -> dict[str, dict[str, Any]]:
+def current_records(history: FeedHistory, as_of: date) -> dict[Any, dict[str, Any]]:
     """Key → current record on as_of, without the withdrawn ones."""
     records = {}
     for published_on, key, record in history.accepted:
