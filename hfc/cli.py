@@ -29,6 +29,7 @@ from hfc.home import GateFailed, HfcError, Home, UsageError
 if TYPE_CHECKING:
     from hfc.board import Board
     from ingest.lake import Outcome
+    from ingest.sources import Fetched
 
 # Without a terminal there is no width to obey; wide enough that a table of the board does not break.
 PIPED_WIDTH = 180
@@ -161,8 +162,8 @@ def show_rows(target: Console, names: Sequence[str], rows: Iterable[Sequence[Any
     target.print(table)
 
 
-def counted(outcomes: Iterable[Outcome]) -> str:
-    """How many deliveries came to what."""
+def counted(outcomes: Iterable[Outcome | Fetched]) -> str:
+    """How many deliveries or sources came to what."""
     counts = Counter(outcome.outcome for outcome in outcomes)
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "none waiting"
 
@@ -220,6 +221,35 @@ def nothing_new(speaker: Session, done: pipeline.Run) -> None:
 
     value = {"outcomes": done.outcomes, "nothing_new": True, "release": {"release_id": release_id}}
     speaker.result(value, show)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Only these sources.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option("--sources", help="File of sources; else <home>/sources.yaml.")
+    ] = None,
+    landing: LandingOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring what is new at the sources to the landing folder; exit status 1 when one of them failed."""
+    speaker = session(home, as_json, quiet)
+    place = folder(speaker.home, landing) if landing else speaker.home.landing
+    with speaker.progress() as status:
+        results = pipeline.fetch(
+            speaker.home, place, names or (), sources, lambda result: status.update(result.summary())
+        )
+
+    def show(target: Console) -> None:
+        for result in results:
+            target.print(Text(result.summary()), soft_wrap=True)
+        target.print(Text(f"Sources: {counted(results)}"))
+
+    speaker.result({"sources": results}, show)
+    if any(result.outcome == "failed" for result in results):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,18 +6,19 @@ files of its own, so several may be loaded at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hfc.home import Home
+from hfc.home import Home, UsageError
 
 if TYPE_CHECKING:
     from expectations.gate import Gate
     from hfc.warehouse import Build
     from ingest.lake import Outcome
+    from ingest.sources import Fetched
     from publish.release import Release
 
 Report = Callable[["Outcome"], None]
@@ -36,6 +37,43 @@ class Run:
 
 def quiet(_: object) -> None:
     """Report nothing."""
+
+
+def sources_file(home: Home) -> Path:
+    """Where a home describes its sources."""
+    return home.root / "sources.yaml"
+
+
+def source_names(home: Home) -> list[str]:
+    """The sources that a home describes, in order; none if it has no file of sources."""
+    from ingest.sources.config import load_sources
+
+    file = sources_file(home)
+    return list(load_sources(file)) if file.exists() else []
+
+
+def fetch(
+    home: Home,
+    landing: Path,
+    names: Collection[str] = (),
+    file: Path | None = None,
+    report: Callable[[Fetched], None] = quiet,
+) -> list[Fetched]:
+    """Land what is new at these sources, without names at all of them; one that fails holds up no other.
+
+    Each source has a lock of its own, so several may be fetched at once, and beside any other step.
+    """
+    from ingest import sources
+    from ingest.sources.config import load_sources
+
+    described = load_sources(file or sources_file(home))
+    if unknown := [name for name in names if name not in described]:
+        raise UsageError(f"No source {', '.join(unknown)}; there are: {', '.join(described)}")
+    results = []
+    for name in names or described:
+        results.append(sources.fetch(home, landing, described[name]))
+        report(results[-1])
+    return results
 
 
 def receive(home: Home, landing: Path) -> list[str]:
