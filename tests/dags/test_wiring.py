@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sites import Reply, Request, site
 
 from hfc import pipeline
 from hfc.home import GateFailed, Home
@@ -97,6 +98,40 @@ def test_a_failed_receive_fails_the_run(run: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pipeline, "receive", fail)
     states = run("ingest_deliveries")
     assert (states["receive"], states["announce"], states["run"]) == ("failed", "upstream_failed", "failed")
+
+
+SOURCES = """sources:
+  - {{name: open, feed: public_series, kind: http, url: "{url}/open.csv"}}
+  - {{name: closed, feed: public_series, kind: http, url: "{url}/closed.csv", auth: {{airflow_connection: {connection}}}}}
+"""
+
+
+def portal(request: Request) -> Reply:
+    """Gives `closed.csv` only for the secret."""
+    refused = request.path == "/closed.csv" and request.headers.get("Authorization") != "Bearer wiring-secret"
+    return Reply(request.path.encode(), status=403 if refused else 200)
+
+
+@pytest.mark.parametrize(
+    ("connection", "fetch", "state"),
+    [("portal", ["success", "success"], "success"), ("nowhere", ["success", "failed"], "failed")],
+)
+def test_each_source_is_fetched_with_the_secret_of_its_connection(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, connection: str, fetch: list[str], state: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PORTAL", '{"conn_type": "http", "password": "wiring-secret"}')
+    with site(portal) as web:
+        text = SOURCES.format(url=web.url, connection=connection)
+        (home / "sources.yaml").write_text(text, encoding="utf-8")
+        states = run("fetch_sources")
+    assert (states["fetch"], states["run"]) == (fetch, state)
+    landed = {path.read_text() for path in (home / "landing" / "public_series").glob("*.csv")}
+    assert landed == {"/open.csv", "/closed.csv"} if state == "success" else {"/open.csv"}
+
+
+def test_without_sources_there_is_nothing_to_fetch(run: Run, home: Path) -> None:
+    assert run("fetch_sources") == {"run": "success", "sources": "success", "fetch": "skipped"}
+    assert not (home / "landing").exists()
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refused_by: str = "") -> list[Any]:
