@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT
 from ingest.readers.records import Reading, Record, Unreadable
 
-# A cell longer than this is a broken quote or an attack, not a statistic.
-CELL_LIMIT = 1 << 20
 HEAD = 1 << 20
 CHUNK = 1 << 22
 
@@ -49,6 +48,8 @@ def read_records(path: Path, delimiter: str) -> Iterator[Record]:
         line = 1
         try:
             for cells in reader:
+                if len(cells) > COLUMN_LIMIT:
+                    raise Unreadable(f"unreadable: more than {COLUMN_LIMIT} cells on line {line}")
                 if any("\0" in cell for cell in cells):
                     raise Unreadable(f"unreadable: a NUL byte on line {line}")
                 yield Record(line, cells)

@@ -1,0 +1,147 @@
+"""Formats that foreign libraries parse, read in a process of their own: what breaks or floods it ends it alone.
+
+The parent calls `isolated`; the child (`python -m ingest.readers.child …`) parses under limits of memory, time and
+output and writes every sheet as lines of JSON, `[row, [cell, …]]`, into a folder that the parent then streams.
+Parquet is only proved readable there, to the last value; DuckDB reads it again in bulk.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT, UNPACKED_LIMIT
+from ingest.readers.records import Reading, Record, Unreadable
+
+MEMORY_LIMIT = 4 << 30
+SECONDS = 900
+SHEET_LIMIT = 1000
+Rows = Iterable[tuple[int, list[str]]]
+Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Rows]]]
+# Each module has `sheets(path, scratch)`: pairs of a sheet's name and its rows, each a number and its cells.
+_MODULES = {"workbook": "ingest.readers.excel", "HTML": "ingest.readers.html", "JSON": "ingest.readers.documents"}
+
+
+def isolated(form: str, path: Path, scratch: Path) -> list[Reading]:
+    """Every sheet of a delivery of `form`: workbook, HTML or JSON.
+
+    Raises:
+        Unreadable: refused by the reader, or the reader needed more than its limits or crashed.
+    """
+    return [
+        Reading(records=partial(_records, _folder(scratch) / f"{number}.jsonl"), sheet=name)
+        for number, name in enumerate(run(form, path, scratch))
+    ]
+
+
+def run(form: str, path: Path, scratch: Path) -> list[Any]:
+    """What the child found: the sheets' names, or of Parquet its facts.
+
+    Raises:
+        Unreadable: as `isolated`.
+    """
+    folder = _folder(scratch)
+    folder.mkdir()
+    # -P: a module beside the caller's working directory is never imported.
+    command = [sys.executable, "-P", "-X", "utf8", "-m", __name__, form, path, folder, MEMORY_LIMIT, SECONDS]
+    try:
+        done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS} s") from None
+    result = folder / "result.json"
+    if not result.exists():
+        raise Unreadable(f"unreadable: {_death(form, done)}")
+    found = json.loads(result.read_text(encoding="utf-8"))
+    if "refused" in found:
+        raise Unreadable(found["refused"])
+    return list(found["done"])
+
+
+def _folder(scratch: Path) -> Path:
+    return scratch / "sheets"
+
+
+def _death(form: str, done: subprocess.CompletedProcess[bytes]) -> str:
+    """Why a child ended without a result."""
+    if done.returncode == -signal.SIGXCPU:
+        return f"reading the {form} takes more than {SECONDS} s"
+    if b"memory allocation" in done.stderr or b"MemoryError" in done.stderr:
+        return f"the {form} needs more than {MEMORY_LIMIT >> 20} MiB of memory"
+    return f"the {form} ended its reader (status {done.returncode}); it is damaged, or too large"
+
+
+def _records(path: Path) -> Iterator[Record]:
+    with open(path, "rb") as lines:
+        for line in lines:
+            yield Record(*json.loads(line))
+
+
+def main(form: str, path: str, folder: str, memory: str, seconds: str) -> None:
+    """The child: parse, and leave `result.json` with the sheets' names or the reason for a refusal."""
+    limits = {"AS": int(memory), "CPU": int(seconds), "FSIZE": UNPACKED_LIMIT, "CORE": 0}
+    for name, limit in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
+    try:
+        result: dict[str, Any] = {"done": _done(form, Path(path), Path(folder))}
+    except Unreadable as error:
+        result = {"refused": str(error)}
+    except MemoryError:
+        result = {"refused": f"unreadable: the {form} needs more than {int(memory) >> 20} MiB of memory"}
+    except BaseException as error:  # a panic of a Rust library is no Exception
+        text = (str(error).splitlines() or [""])[0][:200]
+        result = {"refused": f"unreadable: the {form} is damaged: {type(error).__name__}: {text}"}
+    (Path(folder) / "result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+def _done(form: str, path: Path, folder: Path) -> list[Any]:
+    if form == "Parquet":
+        from ingest.readers.columnar import facts
+
+        return facts(path)
+    return _written(import_module(_MODULES[form]).sheets, path, folder)
+
+
+def _written(sheets: Sheets, path: Path, folder: Path) -> list[str | None]:
+    """Write each sheet's rows that hold anything, and give the sheets' names."""
+    names: list[str | None] = []
+    for name, rows in sheets(path, folder):
+        place = "" if name is None else f" of sheet {name}"
+        if len(names) == SHEET_LIMIT:
+            raise Unreadable(f"unreadable: more than {SHEET_LIMIT} sheets")
+        with open(folder / f"{len(names)}.jsonl", "w", encoding="utf-8") as target:
+            for line, cells in rows:
+                if not any(cells):
+                    continue
+                try:
+                    target.write(_line(line, cells))
+                except (Unreadable, UnicodeEncodeError) as error:
+                    reason = error if isinstance(error, Unreadable) else "half of a surrogate pair"
+                    raise Unreadable(f"unreadable: {reason} in row {line}{place}") from None
+        names.append(name)
+    return names
+
+
+def _line(line: int, cells: list[str]) -> str:
+    while not cells[-1]:
+        cells.pop()
+    if len(cells) > COLUMN_LIMIT:
+        raise Unreadable(f"more than {COLUMN_LIMIT} cells")
+    text = json.dumps([line, cells], ensure_ascii=False)
+    if "\\u0000" in text and any("\0" in cell for cell in cells):
+        raise Unreadable("a NUL character")
+    if len(text) > CELL_LIMIT and any(len(cell) > CELL_LIMIT for cell in cells):
+        raise Unreadable(f"a cell of more than {CELL_LIMIT} characters")
+    text.encode()
+    return text + "\n"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

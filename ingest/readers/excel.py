@@ -1,0 +1,156 @@
+"""Workbooks: .xlsx and real .xls, also encrypted with the password that Excel itself tries first.
+
+A number reads as Excel shows it (15 significant digits), a day as ISO text, a truth value as 是 or 否, the two words
+that the feeds know for it. A merged range reads as its value in every cell.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any
+
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    load_workbook,
+)
+
+from ingest.readers.limits import CHUNK, unpacked_limit
+from ingest.readers.records import Unreadable
+
+DEFAULT_PASSWORD = "VelvetSweatshop"
+EXACT_INTEGER = 10**15
+MEMBER_LIMIT = 10_000
+MERGED_LIMIT = 10_000_000
+
+
+def sheets(path: Path, scratch: Path) -> Iterator[tuple[str, Iterator[tuple[int, list[str]]]]]:
+    """(name, rows) of every worksheet, hidden ones too; a row is its number and its cells.
+
+    Raises:
+        Unreadable: damaged, a bomb, or encrypted with another password.
+    """
+    workbook = _opened(path, scratch)
+    for sheet in workbook.sheets_metadata:
+        if sheet.typ == SheetTypeEnum.WorkSheet:
+            yield sheet.name, _rows(workbook.get_sheet_by_name(sheet.name))
+
+
+def _opened(path: Path, scratch: Path) -> CalamineWorkbook:
+    _check_archive(path)
+    try:
+        return load_workbook(path)
+    except PasswordError:
+        plain = _decrypted(path, scratch / "decrypted")
+        _check_archive(plain)
+        return load_workbook(plain)
+    except CalamineError as error:
+        raise Unreadable(f"unreadable: the workbook is damaged: {error}") from None
+
+
+def _check_archive(path: Path) -> None:
+    """Unpack every member of a zip archive once, to nowhere: what it really holds, not what it says it holds.
+
+    Raises:
+        Unreadable: broken, a bomb, a member outside the archive, or an XML document type (which could hold entities).
+    """
+    with open(path, "rb") as handle:
+        if handle.read(2) != b"PK":
+            return
+    size, limit = 0, unpacked_limit(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MEMBER_LIMIT:
+                raise Unreadable(f"unreadable: the archive has more than {MEMBER_LIMIT} members")
+            for member in members:
+                if member.filename.startswith("/") or ".." in member.filename.replace("\\", "/").split("/"):
+                    raise Unreadable("unreadable: a member of the archive has a path that leads out of it")
+                before = b""
+                with archive.open(member) as source:
+                    while data := source.read(CHUNK):
+                        size += len(data)
+                        if size > limit:
+                            raise Unreadable(f"unreadable: the archive holds more than {limit >> 20} MiB")
+                        if b"<!DOCTYPE" in before + data or b"<!ENTITY" in before + data:
+                            raise Unreadable("unreadable: the workbook's XML declares a document type or an entity")
+                        before = data[-8:]
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise Unreadable(f"unreadable: the archive is broken: {error}") from None
+
+
+def _decrypted(path: Path, target: Path) -> Path:
+    """The workbook without encryption.
+
+    Raises:
+        Unreadable: the password is not Excel's default one, or the encryption is unknown or broken.
+    """
+    import msoffcrypto
+    from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
+
+    try:
+        with open(path, "rb") as source, open(target, "wb") as plain:
+            workbook = msoffcrypto.OfficeFile(source)
+            workbook.load_key(password=DEFAULT_PASSWORD)
+            workbook.decrypt(plain)
+    except InvalidKeyError:
+        raise Unreadable("unreadable: the workbook is encrypted with a password; deliver it without one") from None
+    except (DecryptionError, FileFormatError, ParseError, ValueError) as error:
+        raise Unreadable(f"unreadable: the workbook's encryption is unknown or damaged: {error}") from None
+    return target
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
+    """Every row from the sheet's first cell on, merged ranges filled."""
+    if sheet.start is None:
+        return
+    offset = [""] * sheet.start[1]
+    starting = _merged(sheet)
+    filling: list[tuple[int, int, int, str]] = []
+    for index, row in enumerate(sheet.iter_rows()):
+        cells = offset + [_text(value) for value in row]
+        filling = [merged for merged in filling if merged[0] >= index]
+        filling += [(bottom, left, right, cells[left]) for bottom, left, right in starting.get(index, ())]
+        for _, left, right, text in filling:
+            cells[left : right + 1] = [text] * (right + 1 - left)
+        yield index + 1, cells
+
+
+def _merged(sheet: CalamineSheet) -> dict[int, list[tuple[int, int, int]]]:
+    """(last row, first column, last column) of the merged ranges, by first row, cut to what the sheet holds."""
+    assert sheet.end
+    last_row, last_column = sheet.end
+    found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    size = 0
+    for (top, left), (bottom, right) in sheet.merged_cell_ranges or ():
+        bottom, right = min(bottom, last_row), min(right, last_column)
+        size += max(0, bottom + 1 - top) * max(0, right + 1 - left)
+        if size > MERGED_LIMIT:
+            raise Unreadable(f"unreadable: sheet {sheet.name} merges more than {MERGED_LIMIT} cells")
+        if left <= right:
+            found[top].append((bottom, left, right))
+    return found
+
+
+def _text(value: Any) -> str:
+    """A cell as a person reads it."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "是" if value else "否"
+        case int() if abs(value) < EXACT_INTEGER:
+            return str(value)
+        case int() | float():
+            return format(value, ".15g")
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+    return str(value)  # a date, a moment, a time of day, a duration
