@@ -150,6 +150,23 @@ class QueryService(_Strict):
     period: str
 
 
+class YearbookEdition(_Strict):
+    """What a yearbook's table does not print, by its title (a regular expression): names of columns, unit, year."""
+
+    title: str
+    labels: dict[str, str] = {}
+    unit: str = ""
+    period: str = ""
+
+
+class Yearbook(_Strict):
+    """Tables of statistical yearbooks: what the column of areas is called, and editions with gaps."""
+
+    provider: str
+    area_labels: list[str]
+    layouts: list[YearbookEdition]
+
+
 class Editions(_Strict):
     """How the editions of public statistics print their labels: data, so that a new edition needs no code.
 
@@ -163,6 +180,7 @@ class Editions(_Strict):
     bases: list[str]
     portal: Portal
     easyquery: QueryService
+    yearbook: Yearbook
 
     @field_validator("areas", mode="before")
     @classmethod
@@ -173,7 +191,7 @@ class Editions(_Strict):
     def split_unit(self, label: str) -> tuple[str, str]:
         """(name, unit) of a label whose last bracket or last word is a known unit; else the label and no unit."""
         match = re.fullmatch(r"(.+?)(?:\s*\(([^()]+)\)|\s+(\S+))", label.strip())
-        if match and self._is_unit(unit := match.group(2) or match.group(3)):
+        if match and self.is_unit(unit := match.group(2) or match.group(3)):
             return match.group(1), unit
         return label.strip(), ""
 
@@ -187,7 +205,17 @@ class Editions(_Strict):
         plain = re.sub(r"\s+", "", label)
         return self.nation if plain in self.nation_labels else plain
 
-    def _is_unit(self, text: str) -> bool:
+    def is_area(self, label: str) -> bool:
+        """Whether a printed label is the name of a known area."""
+        return self.area_of(label) in self.areas
+
+    def is_area_label(self, label: str) -> bool:
+        """Whether a header cell names the column of areas: 地区, also beside its translation."""
+        plain = re.sub(r"\s+", "", label).casefold()
+        return plain in self.yearbook.area_labels or re.sub(r"[a-z]+$", "", plain) in self.yearbook.area_labels
+
+    def is_unit(self, text: str) -> bool:
+        """Whether a text is a known unit, or several joined by a stroke."""
         known = {unit for units in self.units for unit in units}
         return all(part in known for part in text.split("/"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from typing import Any
 
 import duckdb
 import httpx
+import openpyxl
 import pytest
+import xlwt
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -317,3 +320,168 @@ def test_query_service_keeps_exact_digits_and_tells_missing_from_zero(
 def test_bad_answers_are_rejected_with_what_they_say(tmp_path: Path, data: str, reason: str) -> None:
     outcome = ingest(tmp_path, data, "answer__20260303.json")
     assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Statistical yearbooks
+
+TAXES = [
+    "国内增值税", "企业所得税", "个人所得税", "资源税", "城市维护建设税", "房产税", "印花税", "城镇土地使用税", "土地增值税",
+    "车船税", "耕地占用税", "契税", "烟叶税", "环境保护税", "其他税收收入",
+]  # fmt: skip
+
+
+def by_area(rows: list[dict[str, Any]]) -> dict[str, dict[str, Decimal]]:
+    """Area and indicator to value; a missing value adds nothing."""
+    table: dict[str, dict[str, Decimal]] = {}
+    for row in rows:
+        table.setdefault(row["dimensions"]["area"], {})[row["indicator"]] = row["value"] or Decimal(0)
+    return table
+
+
+@needs_real_files
+def test_real_encrypted_yearbook_of_revenue_proves_itself(tmp_path: Path) -> None:
+    data = (REAL / "yearbook_xls" / "local_public_revenue_2019.xls").read_bytes()
+    rows = load(tmp_path, data, "local_public_revenue_2019.xls")
+    assert {(row["period"], row["unit"], row["dataset"]) for row in rows} == {
+        ("2019", "亿元", "分地区一般公共预算收入")
+    }
+    table = by_area(rows)
+    assert len(table) == 32 and len(rows) == 32 * 24
+    hunan = table["湖南"]
+    assert [str(hunan[name].normalize()) for name in ("地方一般公共预算收入", "税收收入", "非税收入")] == [
+        "3007.15",
+        "2061.96",
+        "945.19",
+    ]
+    assert sum(hunan[tax] for tax in TAXES) == hunan["税收收入"]
+    for name, values in table.items():
+        assert abs(sum(values[tax] for tax in TAXES) - values["税收收入"]) <= Decimal("0.05"), name
+        assert abs(values["税收收入"] + values["非税收入"] - values["地方一般公共预算收入"]) <= Decimal("0.01"), name
+    nation = table.pop("地方合计")
+    for indicator, value in nation.items():
+        assert abs(sum(values[indicator] for values in table.values()) - value) <= Decimal("0.05"), indicator
+    assert {row["area"] for row in rows if row["dimensions"]["area"] == "地方合计"} == {"全国"}
+
+
+@needs_real_files
+def test_real_yearbook_of_expenditure_proves_itself(tmp_path: Path) -> None:
+    data = (REAL / "yearbook_xls" / "local_public_expenditure_2021.xlsx").read_bytes()
+    rows = load(tmp_path, data, "local_public_expenditure_2021.xlsx")
+    assert {(row["period"], row["unit"]) for row in rows} == {("2021", "亿元")}
+    table = by_area(rows)
+    assert len(table) == 32 and len(rows) == 32 * 25
+    total = "地方一般公共预算支出"
+    assert table["湖南"][total] == Decimal("8325.501") and table["湖南"]["教育支出"] == Decimal("1373.6279")
+    for name, values in table.items():
+        assert abs(2 * values[total] - sum(values.values())) <= Decimal("0.05"), name
+    nation = table.pop("地方合计")
+    for indicator, value in nation.items():
+        assert abs(sum(values[indicator] for values in table.values()) - value) <= Decimal("0.05"), indicator
+
+
+def workbook(*rows: list[Any], merged: tuple[str, ...] = (), sheet: str = "Sheet1") -> bytes:
+    """An .xlsx of one sheet with a table, and a vendor's page."""
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.create_sheet("CNKI").append(["http://www.cnki.net/"])
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def old_workbook(*rows: list[Any]) -> bytes:
+    """The same as a real .xls."""
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Sheet1")
+    for number, row in enumerate(rows):
+        for column, value in enumerate(row):
+            sheet.write(number, column, value)
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+SIDE_BY_SIDE = [
+    ["3-2 各地区人口和户数(2020年底)", None, None, None, None, None],
+    ["地  区\nRegion", "年末人口\nPopulation", None, "地 区", "年末人口", None],
+    [None, "合计(万人)\nTotal", "户数\nHouseholds\n(万户)", None, "合计(万人)", "户数(万户)"],
+    ["甲", 1, 2, "乙", 3, 4],
+    ["全 国", 141212.0, 49416, "湖 北", 5745, 1999.1],
+    ["东部地区", 56372, "…", "湖 南", 6645, None],
+    ["注：2020年为普查数。"],
+]
+
+
+@pytest.mark.parametrize("make", [workbook, old_workbook])
+def test_unknown_table_with_blocks_side_by_side(tmp_path: Path, make: Any) -> None:
+    table = [row[:3] for row in SIDE_BY_SIDE] if make is old_workbook else SIDE_BY_SIDE
+    data = workbook(*SIDE_BY_SIDE, merged=("B2:C2", "E2:F2", "A2:A3")) if make is workbook else old_workbook(*table)
+    rows = load(tmp_path, data, "population.xlsx")
+    values = {
+        (row["dimensions"]["area"], row["indicator"].rpartition("/")[2], row["unit"]): row["value"] for row in rows
+    }
+    assert values["全国", "合计", "万人"] == 141212 and values["东部地区", "户数", "万户"] is None
+    assert {row["period"] for row in rows} == {"2020"} and {row["dataset"] for row in rows} == {"各地区人口和户数"}
+    if make is workbook:
+        assert values["湖北", "户数", "万户"] == Decimal("1999.1") and len(rows) == 8
+        assert {row["indicator"] for row in rows} == {"年末人口/合计", "年末人口/户数"}
+
+
+def test_years_across_are_the_periods(tmp_path: Path) -> None:
+    data = workbook(
+        ["2-1 地区生产总值"], ["单位：", "亿元"], ["地区", "2018", "2019年"], ["合 计", 5, 6], ["湖南", 1, 2]
+    )
+    rows = load(tmp_path, data, "gdp.xlsx")
+    assert select(rows, "indicator", "period", "value", "unit") == [
+        ("地区生产总值", "2018", 5, "亿元"),
+        ("地区生产总值", "2019", 6, "亿元"),
+        ("地区生产总值", "2018", 1, "亿元"),
+        ("地区生产总值", "2019", 2, "亿元"),
+    ]
+
+
+def test_year_of_the_sheet_and_values_without_an_area(tmp_path: Path) -> None:
+    rows = [[name, number] for number, name in enumerate(["北京", "天津", "河北", "山西", "上海"], start=7)]
+    data = workbook(["人口"], ["地区", "人数(人)"], *rows, ["", "12.5"], sheet="2019年")
+    outcome = ingest(tmp_path, data, "population.xlsx")
+    assert (outcome.outcome, outcome.rows_in, outcome.rows_quarantined) == ("loaded", 6, 1)
+    (refused,) = lake.quarantined_rows(Home(tmp_path / "home"))
+    assert (refused["line"], refused["rule"], refused["column"]) == (8, "required", "series_key")
+    assert {row["period"] for row in rows_of(tmp_path)} == {"2019"}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            workbook(["人口"], ["地区", "人数"], ["湖南", 1]),
+            "missing year: neither header, title 人口 nor sheet Sheet1",
+        ),
+        (workbook(["2018-2019年人口"], ["地区", "人数"], ["湖南", 1]), "missing year"),
+        (workbook(["地区", "人数"], ["湖南", 1], sheet="2019"), "missing title: no Chinese title"),
+        (workbook(["人口(2019年)"], ["湖南", 1]), "missing header: nothing above row 2 of sheet Sheet1"),
+        (workbook(["人口(2019年)"], ["地区", "人数"], ["湖南", 1, 2]), "missing header: column 3 of sheet Sheet1"),
+        (workbook(["年份", "全国", "城镇"], ["2019", 1, 2]), "missing table: no sheet has the name of a known area"),
+        (workbook(["人口(2019年)"], ["地区", "人数", "人数"], ["湖南", 1, 2]), "conflicting_key in provider (2)"),
+        (workbook(["人口(2019年)"], ["地区", "人数"], ["湖南", 1], ["湖北", "约2"]), "number in value (1)"),
+        (workbook(["人口"])[:300], "unreadable: the workbook is damaged"),
+    ],
+)
+def test_yearbook_tables_that_leave_something_open_are_rejected(tmp_path: Path, data: bytes, reason: str) -> None:
+    outcome = ingest(tmp_path, data, "yearbook.xlsx")
+    assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=3, max_size=3), min_size=1, max_size=12))
+def test_every_cell_of_a_yearbook_table_is_a_row(tmp_path_factory: pytest.TempPathFactory, table: Any) -> None:
+    folder = tmp_path_factory.mktemp("yearbook")
+    names = list(dict.fromkeys(EDITIONS.areas))[1::2][: len(table)] if EDITIONS else []
+    rows = [[name, *cells] for name, cells in zip(names, table, strict=True)]
+    loaded = load(folder, workbook(["表(2019年)"], ["地区", "甲", "乙", "丙"], *rows), "yearbook.xlsx")
+    assert [row["value"] for row in loaded] == [cell for cells in table for cell in cells]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from ingest.contract import Contract
@@ -10,19 +11,35 @@ from ingest.readers.records import Reading, Unreadable
 from ingest.readers.series.answers import easyquery_observations, read_json
 from ingest.readers.series.observations import Observation, observation_records
 from ingest.readers.series.portal import portal_observations
+from ingest.readers.series.workbook import workbook_sheets
+from ingest.readers.series.yearbook import sheet_observations
 from ingest.readers.text import read_records, utf8_copy
 
 
 def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) -> list[Reading]:
-    """The one reading of a delivery of public statistics whose bytes are of `kind` (see `ingest.readers.kind_of`).
+    """The readings of a delivery of public statistics whose bytes are of `kind` (see `ingest.readers.kind_of`).
 
     Raises:
         Unreadable: no known form of published statistics.
     """
+    if "(.xls" in kind:
+        return _of_workbook(contract, workbook_sheets(path, scratch))
     if kind != "text":
         raise Unreadable(f"unreadable: the bytes are {kind}, which holds no known form of public statistics")
     observations = _of_text(contract, utf8_copy(path, scratch))
     return [Reading(records=lambda: observation_records(contract, observations()))]
+
+
+def _of_workbook(contract: Contract, sheets: list[Reading]) -> list[Reading]:
+    """A reading of each sheet; one without a table gives no header, which staging remarks."""
+    assert contract.editions is not None
+    found = {sheet.sheet: sheet_observations(contract.editions, sheet) for sheet in sheets}
+    if not any(found.values()):
+        raise Unreadable("missing table: no sheet has the name of a known area beside a number")
+    return [
+        Reading(records=partial(observation_records, contract, rows) if rows else partial(iter, ()), sheet=name)
+        for name, rows in found.items()
+    ]
 
 
 def _of_text(contract: Contract, path: Path) -> Callable[[], Iterable[Observation]]:
