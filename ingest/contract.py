@@ -150,6 +150,13 @@ class QueryService(_Strict):
     period: str
 
 
+class WorldBank(_Strict):
+    """Answers of the World Bank's API: what its sources are called."""
+
+    provider: str
+    datasets: dict[str, str]
+
+
 class YearbookEdition(_Strict):
     """What a yearbook's table does not print, by its title (a regular expression): names of columns, unit, year."""
 
@@ -180,6 +187,7 @@ class Editions(_Strict):
     bases: list[str]
     portal: Portal
     easyquery: QueryService
+    world_bank: WorldBank
     yearbook: Yearbook
 
     @field_validator("areas", mode="before")

@@ -323,6 +323,47 @@ def test_bad_answers_are_rejected_with_what_they_say(tmp_path: Path, data: str, 
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Answers of the World Bank
+
+
+def test_world_bank_values_are_exact_and_null_is_missing(tmp_path: Path) -> None:
+    rows = load(tmp_path, (FIXTURES / "world_bank.json").read_bytes(), "gdp__20240601.json")
+    assert select(rows, "period", "value", "unit", "obs_status") == [
+        ("2023", None, None, None),
+        ("2022", Decimal("17881783387000.9"), None, None),
+        ("2021-Q4", Decimal("2.23863891116310"), None, "E"),
+        ("2021-07", 100, "index", "F"),
+    ]
+    assert [row["dimensions"]["country"] for row in rows] == ["CHN", "CHN", "CHN", "V1"]
+    assert {(row["provider"], row["dataset"], row["area"], row["indicator"]) for row in rows} == {
+        ("WB", "WDI", None, "GDP (current US$)")
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (
+            '[{"message":[{"id":"120","key":"Invalid value","value":"The provided parameter value is not valid"}]}]',
+            "the World Bank answered Invalid value: The provided parameter value is not valid",
+        ),
+        ('[{"page":0,"pages":0,"total":0},null]', "empty: a header without a row"),
+        ("[]", "unreadable: no answer of the World Bank: IndexError"),
+        ('[{"page":1},[{"date":"2020"}]]', "unreadable: no answer of the World Bank: KeyError('indicator')"),
+        ('[{"page":1},[1]]', "unreadable: no answer of the World Bank: TypeError"),
+        (
+            (FIXTURES / "world_bank.json").read_text().replace('"2022"', '"YTD2022"').replace('"2023"', '"2023-W01"'),
+            "period in period (2)",
+        ),
+        ((FIXTURES / "world_bank.json").read_text().replace('"E"', '"?"'), "enum in obs_status (1)"),
+    ],
+)
+def test_bad_world_bank_answers_are_rejected(tmp_path: Path, data: str, reason: str) -> None:
+    outcome = ingest(tmp_path, data, "answer__20240601.json")
+    assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Statistical yearbooks
 
 TAXES = [

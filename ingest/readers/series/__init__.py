@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest.contract import Contract
 from ingest.readers.records import Reading, Unreadable
-from ingest.readers.series.answers import easyquery_observations, read_json
+from ingest.readers.series.answers import easyquery_observations, read_json, world_bank_observations
 from ingest.readers.series.observations import Observation, observation_records
 from ingest.readers.series.portal import portal_observations
 from ingest.readers.series.workbook import workbook_sheets
@@ -52,5 +52,7 @@ def _of_text(contract: Contract, path: Path) -> Callable[[], Iterable[Observatio
         document = read_json(path)
         if isinstance(document, dict) and "returncode" in document:
             return lambda: easyquery_observations(editions, document)
-        raise Unreadable("unreadable: JSON of no known form of public statistics: expected an answer of easyquery")
+        if isinstance(document, list):
+            return lambda: world_bank_observations(editions, document)
+        raise Unreadable("unreadable: JSON of no known form: expected an answer of easyquery or the World Bank")
     return lambda: portal_observations(editions, read_records(path, ","))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.contract import Editions
 from ingest.readers.records import Unreadable
-from ingest.readers.series.observations import Observation
+from ingest.readers.series.observations import Observation, canonical_period
 
 SIZE_LIMIT = 256 << 20
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -69,3 +69,29 @@ def _value(data: dict[str, Any]) -> str:
     if data["hasdata"] is False:
         return ""
     return printed if _NUMBER.fullmatch(printed) else str(data.get("data", printed))
+
+
+def world_bank_observations(editions: Editions, document: list[Any]) -> Iterator[Observation]:
+    """The values of one page of the World Bank's API; `value: null` is a missing value.
+
+    Raises:
+        Unreadable: the API refused the query (its message is the reason), or the answer has another structure.
+    """
+    bank = editions.world_bank
+    try:
+        page = document[0]
+        if "message" in page:
+            texts = ", ".join(f"{message['key']}: {message['value']}" for message in page["message"])
+            raise Unreadable(f"the World Bank answered {texts}")
+        source = page.get("sourceid") or ""
+        for number, datum in enumerate(document[1] or [], start=1):
+            indicator, country = datum["indicator"], datum["country"]
+            yield Observation(
+                line=number, provider=bank.provider, dataset=bank.datasets.get(source, source) or bank.provider,
+                dimensions={"country": datum.get("countryiso3code") or country["id"], "indicator": indicator["id"]},
+                indicator=indicator["value"], period=canonical_period(datum["date"]),
+                value="" if datum["value"] is None else datum["value"], unit=datum.get("unit") or "",
+                obs_status=datum.get("obs_status") or "", attributes={"DECIMALS": datum.get("decimal") or ""},
+            )  # fmt: skip
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise Unreadable(f"unreadable: no answer of the World Bank: {error!r}") from None

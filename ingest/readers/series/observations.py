@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -43,3 +44,10 @@ def canonical_json(values: Mapping[str, str]) -> str:
     """A JSON object with sorted keys, without spaces and without empty values; empty text where nothing is left."""
     present = {normalise(key): normalise(value) for key, value in values.items() if normalise(value)}
     return json.dumps(present, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if present else ""
+
+
+def canonical_period(text: str) -> str:
+    """A month 2020M01 or 2020-M01, a quarter and a year 2020-A1 in the spelling of the feed; others as they are."""
+    if match := re.fullmatch(r"(\d{4})-?M(\d{2})", text):
+        return f"{match.group(1)}-{match.group(2)}"
+    return re.sub(r"^(\d{4})-?A1$", r"\1", text)
