@@ -162,6 +162,11 @@ def show_rows(target: Console, names: Sequence[str], rows: Iterable[Sequence[Any
     target.print(table)
 
 
+def show_records(target: Console, names: Sequence[str], records: Iterable[dict[str, Any]]) -> None:
+    """Print some fields of records as a table."""
+    show_rows(target, names, ([record.get(name) for name in names] for record in records))
+
+
 def counted(outcomes: Iterable[Outcome | Fetched]) -> str:
     """How many deliveries or sources came to what."""
     counts = Counter(outcome.outcome for outcome in outcomes)
@@ -416,10 +421,8 @@ def show_state(target: Console, value: dict[str, Any]) -> None:
         lines.append(f"Last gate: candidate {verdict['release_id']} {word}")
     target.print(Text("\n".join(lines)), soft_wrap=True)
     if current is not None:
-        names = ("feed", "outcome", "deliveries", "latest")
-        show_rows(target, names, ([row[name] for name in names] for row in current["deliveries"]))
-    names = ("feed", "every", "latest", "due", "state", "to replay")
-    show_rows(target, names, ([row[name.replace(" ", "_")] for name in names] for row in value["feeds"]))
+        show_records(target, ("feed", "outcome", "deliveries", "latest"), current["deliveries"])
+    show_records(target, ("feed", "every", "latest", "due", "state", "to_replay"), value["feeds"])
 
 
 @app.command()
@@ -514,7 +517,7 @@ def quarantine(
 
     def show(target: Console) -> None:
         if rows:
-            show_rows(target, names, ([row.get(name) for name in names] for row in rows))
+            show_records(target, names, rows)
         target.print(Text(f"{len(rows)} rows in quarantine"))
 
     speaker.result(rows, show)
@@ -533,7 +536,7 @@ def drift(
 
     def show(target: Console) -> None:
         if changes:
-            show_rows(target, names, ([row[name] for name in names] for row in changes))
+            show_records(target, names, changes)
         target.print(Text(f"{len(changes)} changes of columns"))
 
     speaker.result(changes, show)

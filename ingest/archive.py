@@ -123,7 +123,7 @@ def _published_on(path: Path, meta: dict[str, Any]) -> tuple[date, str | None]:
 def archived(home: Home, delivery: dict[str, Any]) -> Path:
     """Where a delivery's bytes are kept for ever."""
     suffix = re.sub(r"[^A-Za-z0-9.]", "", Path(delivery["file"]).suffix)[:16] or ".bin"
-    return home.archive / delivery["feed"] / (delivery["sha256"] + suffix)
+    return home.archive / str(delivery["feed"]) / f"{delivery['sha256']}{suffix}"
 
 
 def _archive(home: Home, arrival: dict[str, Any], path: Path) -> None:

@@ -87,11 +87,11 @@ def _identity(delivery: dict[str, Any]) -> tuple[str, str]:
 
 
 def lake_file(home: Home, delivery: dict[str, Any]) -> Path:
-    return home.lake / delivery["feed"] / f"{delivery['delivery_id']}.parquet"
+    return home.lake / str(delivery["feed"]) / f"{delivery['delivery_id']}.parquet"
 
 
 def quarantine_file(home: Home, delivery: dict[str, Any]) -> Path:
-    return home.quarantine / delivery["feed"] / f"{delivery['delivery_id']}.parquet"
+    return home.quarantine / str(delivery["feed"]) / f"{delivery['delivery_id']}.parquet"
 
 
 def load(home: Home, delivery_id: str) -> Outcome:
@@ -195,7 +195,7 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
 def _database() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
     connection.execute("SET enable_progress_bar = false")
-    connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[list-item, arg-type]
+    connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
     return connection
 
 
@@ -253,10 +253,11 @@ def drift(home: Home, feed: str | None = None) -> list[dict[str, Any]]:
     for delivery in sorted(known_deliveries(home), key=lambda d: (d["published_on"], d["seq"])):
         if (feed and delivery["feed"] != feed) or not delivery.get("header"):
             continue
-        header, old = delivery["header"], before.get(delivery["feed"])
+        header, old = delivery["header"], before.get(delivery["feed"], {})
         same = {name: delivery[name] for name in ("feed", "file", "published_on")}
-        found = [("unknown", None, text, None) for text in header.get("", []) if text not in (old or {}).get("", [])]
-        for column in sorted({*header, *(old or {})} - {""}) if old is not None else []:
+        unknown = [text for text in header.get("", []) if text not in old.get("", [])]
+        found: list[tuple[str | None, ...]] = [("unknown", None, text, None) for text in unknown]
+        for column in sorted({*header, *old} - {""}) if old else []:
             new, past = " / ".join(header.get(column, [])), " / ".join(old.get(column, []))
             if past and not new:
                 found.append(("missing", column, None, past))
