@@ -1,4 +1,4 @@
-"""Random landings: messy but reproducible deliveries of `institution_register` and `fund_commitments`.
+"""Random landings: messy but reproducible deliveries of the plan's own feeds.
 
 Everything the specification allows in a CSV or TSV file occurs sooner or later, and so does every fault. What a file
 means is not recorded here; that is for the readers under test to find out. All names and codes are made up.
@@ -13,12 +13,15 @@ import io
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import oracle
 
 Record = dict[str, Any]
 
@@ -37,50 +40,8 @@ EXTRA_COLUMNS = {
     "remark": ("", "ok"),
 }
 
-HEADERS = {
-    "event_id": "事件编号",
-    "event_date": "事件日期",
-    "event_type": "事件类型",
-    "uscc": "统一社会信用代码",
-    "name": "机构名称",
-    "category": "机构类别",
-    "subcategory": "细分类型",
-    "industry_code": "行业代码",
-    "building": "楼宇",
-    "change_id": "变动编号",
-    "fund_code": "基金编码",
-    "manager_code": "管理人代码",
-    "change_date": "变动日期",
-    "subscribed_change": "认缴变动额",
-    "paid_in_change": "实缴变动额",
-    "void": "作废",
-}
-COLUMNS = {
-    "institution_register": [
-        "event_id",
-        "event_date",
-        "event_type",
-        "uscc",
-        "name",
-        "category",
-        "subcategory",
-        "industry_code",
-        "building",
-        "void",
-    ],
-    "fund_commitments": [
-        "change_id",
-        "fund_code",
-        "manager_code",
-        "change_date",
-        "subscribed_change",
-        "paid_in_change",
-        "void",
-    ],
-}
-OPTIONAL = ("subcategory", "industry_code", "building", "void")
-DATES = ("event_date", "change_date")
-AMOUNTS = ("subscribed_change", "paid_in_change")
+COLUMNS = {feed: {column.id: column for column in columns} for feed, columns in oracle.FEEDS.items()}
+WITH_METRICS = ("institution_register", "fund_commitments")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -146,7 +107,11 @@ DATE_SPELLINGS = ("iso", "slash", "compact", "chinese", "serial")
 
 def write_amount(rng: random.Random, fen: int, unit: str) -> str:
     """An amount in fen, written in a unit, exactly."""
-    value = Decimal(fen).scaleb(-2 - UNIT_DIGITS[unit])
+    return write_number(rng, Decimal(fen).scaleb(-2 - UNIT_DIGITS[unit]))
+
+
+def write_number(rng: random.Random, value: Decimal) -> str:
+    """A number with or without separators, a sign and final zeros."""
     grouped = rng.random() < 0.3
     text = f"{value:,f}" if grouped else f"{value:f}"
     if "." in text and rng.random() < 0.7:
@@ -156,6 +121,22 @@ def write_amount(rng: random.Random, fen: int, unit: str) -> str:
     if rng.random() < 0.1:
         text = text.replace(",", " ").replace("-", "- ")
     return text
+
+
+def write_period(rng: random.Random, value: Any) -> str:
+    """A month, quarter or year (or the first and last month of a tax period) in one of the listed spellings."""
+    if isinstance(value, tuple):
+        first, last = (write_period(rng, part) for part in value)
+        return first if value[0] == value[1] else first + rng.choice("~～") + last
+    year = value[:4]
+    if len(value) == 4:
+        return rng.choice((year, f"{year}年"))
+    if "Q" in value:
+        quarter = int(value[-1])
+        numeral = "一二三四"[quarter - 1]
+        spellings = (f"{year}Q{quarter}", value, f"{year}年{quarter}季度", f"{year}年{numeral}季度")
+        return rng.choice((*spellings, f"{year}年第{numeral}季度", year + "ABCD"[quarter - 1]))
+    return rng.choice((value, value.replace("-", ""), f"{year}年{int(value[5:])}月", f"{year}年{value[5:]}月"))
 
 
 @dataclass
@@ -179,7 +160,10 @@ class Style:
         self.wide = rng.choice((0.0, 0.05, 0.3))
         self.pad = rng.choice((0.0, 0.05, 0.3))
         self.spelling = rng.choice(DATE_SPELLINGS)
-        self.columns = [c for c in COLUMNS[feed] if c not in OPTIONAL or c in needed or rng.random() < 0.6]
+        self.known = COLUMNS[feed]
+        self.keys = [column.id for column in oracle.key_columns(feed)]
+        self.amounts = tuple(column.id for column in self.known.values() if column.kind == "amount")
+        self.columns = [c for c in self.known if not self.known[c].optional or c in needed or rng.random() < 0.6]
         for extra in EXTRA_COLUMNS:
             if rng.random() < 0.15:
                 self.columns.append(extra)
@@ -191,14 +175,14 @@ class Style:
     def _choose_units(self) -> tuple[dict[str, str], str | None, set[str]]:
         """Units in both brackets, in one of them or in none, with or without a unit above the table."""
         rng = self.rng
-        above = rng.choice((None, None, *UNIT_DIGITS)) if self.feed == "fund_commitments" else None
-        bracketed = set(rng.choice((AMOUNTS, AMOUNTS, AMOUNTS[:1], AMOUNTS[1:], ())))
+        above = rng.choice((None, None, *UNIT_DIGITS)) if self.amounts else None
+        bracketed = set(rng.choice((self.amounts, self.amounts, self.amounts[:1], self.amounts[1:], ())))
         same = rng.choice(tuple(UNIT_DIGITS))
         mixed = rng.random() < 0.3
         units = {}
-        for column in AMOUNTS:
+        for column in self.amounts:
             inside = rng.choice(tuple(UNIT_DIGITS)) if mixed else same
-            units[column] = inside if column in bracketed else above or "万元"
+            units[column] = inside if column in bracketed else above or self.known[column].unit or ""
         return units, above, bracketed
 
     def header(self) -> list[str]:
@@ -208,16 +192,18 @@ class Style:
         cells = []
         for column in self.columns:
             text = column
-            if column in HEADERS:
+            if column in self.known:
                 if rng.random() < english:
                     text = write_wide(column) if rng.random() < 0.15 else column
                 else:
-                    text = HEADERS[column]
+                    text = self.known[column].header
                     if rng.random() < 0.15:
                         cut = rng.randrange(1, len(text))
                         text = text[:cut] + rng.choice((" ", "\u3000", "\n")) + text[cut:]
-                if column in AMOUNTS and column in self.bracketed:
-                    unit = self.units[column]
+                unit = self.units[column] if column in self.bracketed else None
+                if self.known[column].kind == "number" and rng.random() < 0.5:
+                    unit = self.known[column].unit
+                if unit:
                     text += rng.choice((f"({unit})", f"（{unit}）", f" ({unit})", f"\n（{unit}）", f"( {unit} )"))
             cells.append(self.decorate(text, wide=False))
         return cells + [""] * self.trailing_empty
@@ -242,15 +228,21 @@ class Style:
             return rng.choice(EXTRA_COLUMNS[column])
         if column in line.overrides:
             return self.decorate(line.overrides[column])
-        value = line.record[column]
+        value, kind = line.record[column], self.known[column].kind
         if column == "void":
             text = "是" if value else rng.choice(("否", "否", *MISSING))
         elif value is None:
             text = rng.choice(MISSING)
-        elif column in DATES:
+        elif kind == "date":
             text = write_date(rng, value, self.spelling if rng.random() < 0.7 else rng.choice(DATE_SPELLINGS))
-        elif column in AMOUNTS:
+        elif kind == "amount":
             text = write_amount(rng, value, self.units[column])
+        elif kind in ("number", "integer"):
+            text = write_number(rng, Decimal(value))
+        elif kind in ("month", "quarter", "year", "period", "months"):
+            text = write_period(rng, value)
+        elif kind == "enum" and self.known[column].values is not oracle.YES_NO and rng.random() < 0.1:
+            text = self.known[column].values[value]
         else:
             text = value
         return self.decorate(text)
@@ -264,9 +256,9 @@ class Style:
         cells = []
         for column in self.columns:
             text = self.rng.choice(("", "-"))
-            if column == COLUMNS[self.feed][0]:
+            if column == self.keys[0]:
                 text = self.rng.choice(("合计", "总计", "合 计", "总\u3000计", " 合计 "))
-            elif column in AMOUNTS:
+            elif column in self.amounts:
                 fen = sum(line.record[column] for line in lines if column not in line.overrides)
                 text = write_amount(self.rng, fen + self.rng.choice((0, 0, 100)), self.units[column])
             elif column == "name":
@@ -310,7 +302,7 @@ class Style:
                     lines.append([rng.choice((f"{number + 2}. 续行", "    以上数据未经审核", "20240101"))])
                 if rng.random() < 0.3:
                     lines.append([])
-            if rng.random() < 0.15 and self.columns[1] != COLUMNS[self.feed][0]:
+            if rng.random() < 0.15 and self.columns[1] not in self.keys:
                 lines.append(["注：逗号之后", "仍是说明"])
             if rng.random() < 0.3:
                 lines = [line + [""] * (len(self.columns) - len(line)) for line in lines]
@@ -398,16 +390,19 @@ def bad_uscc(rng: random.Random) -> str:
 class World:
     """The records of one feed, as whoever delivers them knows them."""
 
-    feed: str
-    key: str
-    day: str
-
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, feed: str) -> None:
         self.rng = rng
-        self.versions: dict[str, list[Record]] = {}
-        self.voided: set[str] = set()
+        self.feed = feed
+        self.known = COLUMNS[feed]
+        self.keys = [column.id for column in oracle.key_columns(feed)]
+        self.versions: dict[Any, list[Record]] = {}
+        self.voided: set[Any] = set()
         self.broken: list[Record] = []
-        self.used_keys: set[str] = set()
+        self.used_keys: set[Any] = set()
+
+    def key_of(self, record: Record) -> tuple[Any, ...]:
+        """The values that tell a record from all others."""
+        return tuple(record[column] for column in self.keys)
 
     def new_key(self, letters: str) -> str:
         """A key never used before; unpadded, padded, with or without letters: as text, S10 comes before S9."""
@@ -437,9 +432,9 @@ class World:
         """Name → a maker of cells that break a rule, given the day of publication."""
         raise NotImplementedError
 
-    def future_day(self, published_on: date) -> dict[str, str]:
+    def future_day(self, column: str, published_on: date) -> dict[str, str]:
         day = published_on + timedelta(days=self.rng.choice((1, 1, 2, 30, 400)))
-        return {self.day: write_date(self.rng, day, self.rng.choice(DATE_SPELLINGS))}
+        return {column: write_date(self.rng, day, self.rng.choice(DATE_SPELLINGS))}
 
     def missing(self, *columns: str) -> dict[str, str]:
         return {self.rng.choice(columns): self.rng.choice(MISSING)}
@@ -448,12 +443,8 @@ class World:
 class Register(World):
     """institution_register."""
 
-    feed = "institution_register"
-    key = "event_id"
-    day = "event_date"
-
     def __init__(self, rng: random.Random, size: int) -> None:
-        super().__init__(rng)
+        super().__init__(rng, "institution_register")
         self.institutions = [make_zero_sum_uscc(rng)]
         for _ in range(8 + 3 * size):
             self.institutions.append(make_uscc(rng, right=rng.random() > 0.12))
@@ -539,19 +530,18 @@ class Register(World):
                 "industry_code": rng.choice(("J662123", "66", "Z66", "J6", "J66.21", "金融业", "j66"))
             },
             "uscc_format": lambda _: {"uscc": rng.choice((bad_uscc(rng), make_uscc(rng)[8:17], "68501913-3"))},
-            "future_date": self.future_day,
+            "future_date": partial(self.future_day, "event_date"),
         }
+
+
+FUND_AMOUNTS = ("subscribed_change", "paid_in_change")
 
 
 class Funds(World):
     """fund_commitments."""
 
-    feed = "fund_commitments"
-    key = "change_id"
-    day = "change_date"
-
     def __init__(self, rng: random.Random, size: int) -> None:
-        super().__init__(rng)
+        super().__init__(rng, "fund_commitments")
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
         self.funds = ["S" + "".join(rng.choice(letters) for _ in range(5)) for _ in range(4 + size)]
         self.managers = [make_uscc(rng, right=rng.random() > 0.15) for _ in range(4 + size)]
@@ -590,30 +580,144 @@ class Funds(World):
         elif change == 2:
             new["manager_code"] = rng.choice(self.managers)
         else:
-            new[rng.choice(AMOUNTS)] = self._amount()
+            new[rng.choice(FUND_AMOUNTS)] = self._amount()
         return new
 
     def faults(self) -> dict[str, Callable[[date], dict[str, str]]]:
         rng = self.rng
         return {
-            "required": lambda _: self.missing("fund_code", "manager_code", "change_date", *AMOUNTS),
+            "required": lambda _: self.missing("fund_code", "manager_code", "change_date", *FUND_AMOUNTS),
             "required key": lambda _: self.missing("change_id"),
-            "number": lambda _: {rng.choice(AMOUNTS): rng.choice(BAD_NUMBERS)},
+            "number": lambda _: {rng.choice(FUND_AMOUNTS): rng.choice(BAD_NUMBERS)},
             "date": lambda _: {"change_date": rng.choice(BAD_DATES)},
             "enum": lambda _: {"void": rng.choice(("Y", "1", "作废", "×"))},
             "format": lambda _: {
                 "fund_code": rng.choice(("SA12", "P1234567", "SABC123", "XABC12", "S-1234", "S 12AB"))
             },
             "uscc_format": lambda _: {"manager_code": rng.choice((bad_uscc(rng), "P1001234", "6850191-33", "模拟"))},
-            "future_date": self.future_day,
+            "future_date": partial(self.future_day, "change_date"),
         }
+
+
+BAD_PERIODS = {
+    "month": ("2024-13", "2024-3", "2024Q1", "2024", "202400", "2024年13月", "3月", "2024/03", "2024年"),
+    "quarter": ("2024Q5", "2024-03", "2024", "2024年5季度", "Q1", "2024E", "2024年零季度", "2024年第1"),
+    "year": ("24", "2024Q1", "2024-01", "二〇二四年", "2024年度", "202401"),
+    "period": ("2024Q5", "2024年上半年", "2024-13", "24", "2024-2025"),
+    "months": (
+        "2024-03~2024-01",
+        "2024-01~",
+        "~2024-01",
+        "2024Q1",
+        "2024-01~2024-02~2024-03",
+        "2024-01-2024-03",
+        "2024",
+    ),
+}
+PERIODS = tuple(BAD_PERIODS)
+
+
+class Records(World):
+    """Any other feed: every column holds something of its kind."""
+
+    def __init__(self, rng: random.Random, feed: str) -> None:
+        super().__init__(rng, feed)
+        self.codes = [make_uscc(rng, right=rng.random() > 0.15) for _ in range(8)]
+
+    def _period(self, kind: str) -> Any:
+        rng = self.rng
+        if kind == "period":
+            kind = rng.choice(("month", "quarter", "year"))
+        year = rng.randrange(1900, 2025)
+        if kind == "months":
+            first = rng.randrange(1, 13)
+            return f"{year}-{first:02}", f"{year}-{rng.choice((first, rng.randrange(first, 13))):02}"
+        return {
+            "month": f"{year}-{rng.randrange(1, 13):02}",
+            "quarter": f"{year}-Q{rng.randrange(1, 5)}",
+            "year": f"{year}",
+        }[kind]
+
+    def _value(self, column: oracle.Column, low: date, high: date) -> Any:
+        """Something that a column may hold; None where it may be missing."""
+        rng = self.rng
+        if not column.required and rng.random() < 0.4:
+            return None
+        if column.kind in PERIODS:
+            return self._period(column.kind)
+        if column.kind == "date":
+            later = timedelta(days=rng.randrange(800)) if column.may_be_future else timedelta()
+            return self.some_day(low, high) + later
+        if column.kind == "enum":
+            return rng.choice(tuple(column.values))
+        if column.kind == "uscc":
+            return rng.choice(self.codes)
+        if column.kind == "amount":
+            return rng.choice((0, rng.randrange(10**12), -rng.randrange(10**9)))
+        if column.kind == "integer":
+            return rng.randint(column.low or 0, column.high or 2000)
+        if column.kind == "number":
+            digits = rng.randrange(4)
+            bound = (column.high or 10**6) * 10**digits
+            return Decimal(rng.randint(-bound if column.low is None else column.low, bound)).scaleb(-digits)
+        return f"模拟{column.header}" + rng.choice(("", "甲", "（乙）", " A", str(rng.randrange(100))))
+
+    def _settle(self, record: Record) -> Record:
+        """The same record with the sign that its kind asks for, and the evidence that its status asks for."""
+        if self.feed == "tax_collections":
+            record["amount"] = abs(record["amount"]) * (1 if record["kind"] == "入库" else -1)
+        if record.get("status") == "已完成" and record["evidence"] is None:
+            record["evidence"] = "https://example.org/simulated"
+        return record
+
+    def new_records(self, low: date, high: date) -> list[Record]:
+        while True:
+            record = {name: self._value(column, low, high) for name, column in self.known.items()} | {"void": False}
+            if self.known[self.keys[0]].kind == "text":
+                record[self.keys[0]] = self.new_key("MN")
+            if self.key_of(record) not in self.used_keys:
+                self.used_keys.add(self.key_of(record))
+                return [self._settle(record)]
+
+    def correct(self, record: Record, published_on: date) -> Record:
+        changed = self.rng.choice([name for name in self.known if name not in (*self.keys, "void")])
+        return self._settle(record | {changed: self._value(self.known[changed], FIRST_DAY, published_on)})
+
+    def faults(self) -> dict[str, Callable[[date], dict[str, str]]]:
+        rng = self.rng
+        found: dict[str, Callable[[date], dict[str, str]]] = {}
+        for name, column in self.known.items():
+            bad = {
+                "date": BAD_DATES,
+                "number": BAD_NUMBERS,
+                "amount": BAD_NUMBERS,
+                "integer": (*BAD_NUMBERS, "1.5"),
+                "uscc": (bad_uscc(rng), "68501913-3"),
+                "enum": ("Y", "其他情形", "√", *(f"{text}?" for text in column.values)),
+                **BAD_PERIODS,
+            }
+            if column.required:
+                found[f"required {name}"] = lambda _, name=name: self.missing(name)  # type: ignore[misc]
+            if column.kind in bad:
+                found[f"unreadable {name}"] = lambda _, name=name, texts=bad[column.kind]: {name: rng.choice(texts)}  # type: ignore[misc]
+            if column.kind == "date" and not column.may_be_future:
+                found[f"future {name}"] = partial(self.future_day, name)
+            if column.high is not None and column.low is not None:
+                out = (column.low - 1, column.high + 1, 10 * column.high)
+                found[f"range {name}"] = lambda _, name=name, out=out: {name: str(rng.choice(out))}  # type: ignore[misc]
+        if self.feed == "tax_collections":
+            signs = (("入库", "-1"), ("退库", "0.01"), ("冲正", "1,000"), ("reversal", "1"), ("collection", "-5"))
+            found["sign"] = lambda _: dict(zip(("kind", "amount"), rng.choice(signs), strict=True))
+        if "evidence" in self.known:
+            found["required evidence"] = lambda _: {"status": "已完成", **self.missing("evidence")}
+        return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # What is in one delivery
 
 
-def old_lines(world: World, published_on: date, used: set[str]) -> list[Line]:
+def old_lines(world: World, published_on: date, used: set[Any]) -> list[Line]:
     """Rows about keys delivered before: the same again, corrections, reversions, withdrawals, revivals."""
     rng = world.rng
     lines = []
@@ -648,12 +752,12 @@ def void_rubbish(world: World) -> dict[str, str]:
     overrides: dict[str, str] = {}
     if mode:
         for column in COLUMNS[world.feed]:
-            if column not in (world.key, "void"):
+            if column not in (*world.keys, "void"):
                 overrides[column] = "" if mode == 1 else world.rng.choice(("", "-", "xx", "2999-01-01", "1,2"))
     return overrides
 
 
-def faulty_line(world: World, published_on: date, used: set[str], fresh: bool = False) -> Line:
+def faulty_line(world: World, published_on: date, used: set[Any], fresh: bool = False) -> Line:
     """A row with one to three faults, under a new key or as a failed correction of an old one."""
     rng = world.rng
     keys = [key for key in world.versions if key not in used]
@@ -662,7 +766,7 @@ def faulty_line(world: World, published_on: date, used: set[str], fresh: bool = 
     else:
         record = world.new_records(FIRST_DAY, published_on)[0]
         world.broken.append(record)
-    used.add(record[world.key])
+    used.add(world.key_of(record))
     faults = world.faults()
     line = Line(record)
     for name in rng.sample(sorted(faults), rng.choice((1, 1, 1, 2, 3))):
@@ -670,7 +774,7 @@ def faulty_line(world: World, published_on: date, used: set[str], fresh: bool = 
     return line
 
 
-def conflicting_lines(world: World, published_on: date, used: set[str]) -> list[Line]:
+def conflicting_lines(world: World, published_on: date, used: set[Any]) -> list[Line]:
     """Two or three rows that contradict each other about one key, or that are wrong in the same way."""
     rng = world.rng
     first = faulty_line(world, published_on, used, fresh=rng.random() < 0.6)
@@ -692,7 +796,7 @@ def conflicting_lines(world: World, published_on: date, used: set[str]) -> list[
 def make_lines(world: World, low: date, published_on: date, spoiled: bool) -> list[Line]:
     """The rows of an ordinary delivery; `spoiled` ones have more than 20 % faulty rows."""
     rng = world.rng
-    used: set[str] = set()
+    used: set[Any] = set()
     lines: list[Line] = []
     for _ in range(rng.randint(4, 12)):
         for record in world.new_records(low, published_on):
@@ -700,17 +804,17 @@ def make_lines(world: World, low: date, published_on: date, spoiled: bool) -> li
     while world.broken and rng.random() < 0.6:  # mended at last
         lines.append(Line(world.broken.pop(rng.randrange(len(world.broken)))))
     for line in lines:
-        used.add(line.record[world.key])
+        used.add(world.key_of(line.record))
     lines.extend(old_lines(world, published_on, used))
     for line in lines:
         if not line.record["void"]:
-            versions = world.versions.setdefault(line.record[world.key], [])
+            versions = world.versions.setdefault(world.key_of(line.record), [])
             if not versions or versions[-1] != line.record:
                 versions.append(line.record)
     if rng.random() < 0.15:  # withdrawn before anyone heard of it
         record = dict(world.new_records(low, published_on)[0], void=True)
         lines.append(Line(record, void_rubbish(world)))
-        used.add(record[world.key])
+        used.add(world.key_of(record))
     for line in rng.sample(lines, rng.choice((0, 0, 1, 2))):
         lines.append(Line(line.record, dict(line.overrides)))
 
@@ -747,7 +851,7 @@ def make_unreadable(rng: random.Random, feed: str, lines: list[Line]) -> bytes:
         return style.write([])
     if form == 2:
         return rng.choice((b"\n\n", b"\xff\xff\x00\x81", b"\xef\xbb\xbf", b"<html></html>"))
-    required = [column for column in COLUMNS[feed] if column not in OPTIONAL]
+    required = [column.id for column in oracle.FEEDS[feed] if not column.optional]
     return style.write(lines, broken_header=rng.choice(required))
 
 
@@ -821,10 +925,10 @@ def write_feed(rng: random.Random, folder: Path, world: World, size: int) -> Non
             lines = make_lines(world, low, published_on, spoiled=kind == "spoiled")
             parts = [lines]
             if kind == "ordinary" and rng.random() < 0.15:  # two files on one day, no key in both
-                first = {key for key in sorted({line.record[world.key] for line in lines}) if rng.random() < 0.5}
+                first = {key for key in sorted({world.key_of(line.record) for line in lines}) if rng.random() < 0.5}
                 parts = [
-                    [line for line in lines if line.record[world.key] in first],
-                    [line for line in lines if line.record[world.key] not in first],
+                    [line for line in lines if world.key_of(line.record) in first],
+                    [line for line in lines if world.key_of(line.record) not in first],
                 ]
             contents = [Style(rng, world.feed, needed_columns(part)).write(part) for part in parts if part]
             earlier.extend(part for part in parts if part)
@@ -834,10 +938,12 @@ def write_feed(rng: random.Random, folder: Path, world: World, size: int) -> Non
             put(rng, folder, number, published_on, content)
 
 
-def write_random_landing(directory: Path, seed: int, size: int = 6) -> None:
-    """Writes a landing of both feeds; the same seed and size give the same bytes, names and dates."""
+def write_random_landing(directory: Path, seed: int, size: int = 6, feeds: Iterable[str] = WITH_METRICS) -> None:
+    """Writes a landing; the same seed, size and feeds give the same bytes, names and dates."""
     rng = random.Random(seed)
-    for world in (Register(rng, size), Funds(rng, size)):
+    special = {"institution_register": Register, "fund_commitments": Funds}
+    for feed in feeds:
+        world = special[feed](rng, size) if feed in special else Records(rng, feed)
         write_feed(rng, directory / world.feed, world, size)
 
 

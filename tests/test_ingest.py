@@ -39,7 +39,7 @@ def test_outcomes_and_quarantine_agree_with_the_oracle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, scan_bytes: int
 ) -> None:
     monkeypatch.setattr(staging, "SCAN_BYTES", scan_bytes)
-    deliveries.write_random_landing(tmp_path / "landing", seed, size=3)
+    deliveries.write_random_landing(tmp_path / "landing", seed, size=2, feeds=oracle.FEEDS)
     home = Home(tmp_path / "home")
     ingest(home, tmp_path / "landing")
     expected = oracle.compute(tmp_path / "landing")
