@@ -82,8 +82,8 @@ def _precedence(delivery: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _identity(delivery: dict[str, Any]) -> tuple[str, str]:
-    """What two deliveries of the same content share; what has no bytes (a folder, a link) is only itself."""
-    return delivery["feed"], delivery["sha256"] or delivery["file"]
+    """What two deliveries of the same content share; what was never read (a link, a bad sidecar) is only itself."""
+    return delivery["feed"], delivery["file"] if delivery["problem"] else delivery["sha256"]
 
 
 def lake_file(home: Home, delivery: dict[str, Any]) -> Path:

@@ -160,6 +160,17 @@ def test_publication_date_of_name_sidecar_and_clock(tmp_path: Path) -> None:
     assert found["d.csv"][1] == "rejected"
 
 
+def test_bytes_refused_for_their_sidecar_are_read_under_another_name(tmp_path: Path) -> None:
+    row = REGISTER + "E1,2024-01-02,引进,91430100MA4L2XPT07,甲,基金机构\n"
+    land(tmp_path / "landing", "institution_register", "a__20240131.csv", row)
+    land(tmp_path / "landing", "institution_register", "a__20240131.csv.meta.yaml", "note: [a list]\n")
+    home = Home(tmp_path / "home")
+    assert [o.outcome for o in ingest(home, tmp_path / "landing")] == ["rejected"]
+    land(tmp_path / "landing", "institution_register", "b__20240131.csv", row)
+    assert [o.outcome for o in ingest(home, tmp_path / "landing")] == ["loaded"]
+    assert [d["outcome"] for d in lake.known_deliveries(home)] == ["rejected", "loaded"]
+
+
 def test_as_of_sees_only_what_was_published(tmp_path: Path) -> None:
     deliveries.write_random_landing(tmp_path / "landing", 5, size=2)
     home = Home(tmp_path / "home")
