@@ -157,6 +157,32 @@ class WorldBank(_Strict):
     datasets: dict[str, str]
 
 
+class Sdmx(_Strict):
+    """What the components of SDMX messages are called, and which are dimensions where a message does not mark them.
+
+    `attributes` are regular expressions of ids; `structures` the dimensions of a structure by AGENCY:ID; `flags` the
+    status of CL_OBS_STATUS that a provider's flag means, the weightier first; `keyed_provider` whose CSV begins with
+    the column KEY; `ignored` changes with every delivery and says nothing about a value.
+    """
+
+    period: list[str]
+    value: list[str]
+    status: list[str]
+    unit: list[str]
+    multiplier: list[str]
+    title: list[str]
+    indicator: list[str]
+    attributes: list[str]
+    ignored: list[str]
+    flags: dict[str, str]
+    structures: dict[str, list[str]]
+    keyed_provider: str
+
+    def is_attribute(self, name: str) -> bool:
+        """Whether an id is known to name an attribute."""
+        return any(re.fullmatch(pattern, name.upper()) for pattern in self.attributes)
+
+
 class YearbookEdition(_Strict):
     """What a yearbook's table does not print, by its title (a regular expression): names of columns, unit, year."""
 
@@ -188,6 +214,7 @@ class Editions(_Strict):
     portal: Portal
     easyquery: QueryService
     world_bank: WorldBank
+    sdmx: Sdmx
     yearbook: Yearbook
 
     @field_validator("areas", mode="before")

@@ -364,6 +364,229 @@ def test_bad_world_bank_answers_are_rejected(tmp_path: Path, data: str, reason: 
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# SDMX
+
+CNY = {"CURRENCY": "CNY", "CURRENCY_DENOM": "EUR", "EXR_SUFFIX": "A", "EXR_TYPE": "SP00"}
+GDP = {"freq": "Q", "geo": "DE", "na_item": "B1GQ", "s_adj": "SCA", "unit": "CP_MEUR"}
+PRICES = {"COUNTRY": "CHN", "FREQUENCY": "M", "INDICATOR": "CPI_ALL"}
+QNA = {"FREQ": "Q", "REF_AREA": "CHN", "TRANSACTION": "B1GQ"}
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "dimensions", "expected"),
+    [
+        (
+            "ecb_generic.xml",
+            ("ECB", "ECB_EXR1", "Chinese yuan renminbi/Euro"),
+            {**CNY, "FREQ": "M"},
+            [("2024-03", "7.8297100", "CNY", "A"), ("2024-04", None, "CNY", "M")],
+        ),
+        (
+            "ecb_1.0.json",
+            ("ECB", "EXR", "Chinese yuan renminbi/Euro"),
+            {**CNY, "FREQ": "M"},
+            [("2024-03", "7.82971000", "CNY", "A"), ("2024-04", None, "CNY", "M")],
+        ),
+        (
+            "ecb_keyed.csv",
+            ("ECB", "EXR", "Chinese yuan renminbi/Euro"),
+            {**CNY, "FREQ": "A"},
+            [("2022", "7.0788", "CNY", "A"), ("2023", "7.66", "CNY", "A")],
+        ),
+        (
+            "eurostat_structure_specific.xml",
+            ("ESTAT", "NAMQ_10_GDP", "B1GQ"),
+            GDP,
+            [
+                ("2023-Q3", "1032610.0", "CP_MEUR ×10^6", None),
+                ("2023-Q4", "1036180.0", "CP_MEUR ×10^6", "B"),
+                ("2024-Q1", None, "CP_MEUR ×10^6", "Q"),
+            ],
+        ),
+        (
+            "eurostat_1.0.csv",
+            ("ESTAT", "NAMA_10_GDP", "B1GQ"),
+            {"freq": "A", "geo": "DE", "na_item": "B1GQ", "unit": "CP_MEUR"},
+            [("2022", "3876810.0", "CP_MEUR", None), ("2023", "4121160.0", "CP_MEUR", "P")],
+        ),
+        (
+            "insee_structure_specific.xml",
+            ("FR1", "SERIES_BDM", "Consumer price index"),
+            {"FREQ": "M", "IDBANK": "001763852"},
+            [("2024-04", "119.02", "SANS OBJET", "A"), ("2024-03", "118.4", "SANS OBJET", "P")],
+        ),
+        (
+            "oecd_flat.xml",
+            ("OECD.SDD.NAD", "DSD_NAMAIN1@DF_QNA", "B1GQ"),
+            {**QNA, "UNIT_MEASURE": "XDC"},
+            [("2023-Q4", "34789023.1", "XDC ×10^6", "E")],
+        ),
+        (
+            "oecd_2.0.json",
+            ("OECD.SDD.NAD", "DSD_NAMAIN1@DF_QNA", "Gross domestic product"),
+            {**QNA, "REF_AREA": "IND"},
+            [("2023-Q4", "100.50", "×10^6", "E"), ("2024-Q1", None, "×10^6", "O")],
+        ),
+        (
+            "oecd_label_columns_2.0.csv",
+            ("OECD.SDD.TPS", "DSD_PRICES@DF_PRICES", "Consumer price index"),
+            {"FREQ": "M", "MEASURE": "CPI", "REF_AREA": "CHN"},
+            [("2024-03", "120.1", None, "A"), ("2024-04", "121", "×10^3", "P")],
+        ),
+        (
+            "imf_2.0.csv",
+            ("IMF.STA", "CPI", "CPI_ALL"),
+            PRICES,
+            [
+                ("2024-03", "120.5", "IX", "A"),
+                ("2024-04", "121.50", "IX ×10^6", "E"),
+                ("2024-02", None, None, None),
+            ],
+        ),
+        (
+            "generic_flat.xml",
+            ("IMF", "IFS", "PCPI_IX"),
+            {"FREQ": "M", "INDICATOR": "PCPI_IX", "REF_AREA": "CN"},
+            [("2024-03", None, None, "A"), ("2024-04", "121.7", None, "E")],
+        ),
+    ],
+)
+def test_messages_keep_dimensions_values_units_and_statuses(
+    tmp_path: Path, name: str, identity: tuple[str, ...], dimensions: dict[str, str], expected: list[tuple[Any, ...]]
+) -> None:
+    rows = [r for r in load(tmp_path, (FIXTURES / name).read_bytes(), name) if r["dimensions"] == dimensions]
+    assert {(row["provider"], row["dataset"], row["indicator"]) for row in rows} == {identity}
+    assert select(rows, "period", "value", "unit", "obs_status") == [
+        (period, value and Decimal(value), unit, status) for period, value, unit, status in expected
+    ]
+    assert {row["area"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("ecb_generic.xml", {"DECIMALS": "4", "OBS_CONF": "F", "UNIT_MULT": "0"}),  # of group, observation and series
+        ("ecb_1.0.json", {"OBS_CONF": "F", "UNIT_MULT": "0"}),
+        ("eurostat_structure_specific.xml", {"UNIT_MULT": "6"}),  # of the data set
+        ("insee_structure_specific.xml", {"DECIMALS": "2", "REF_AREA": "FM", "OBS_QUAL": "DEF"}),
+        ("oecd_2.0.json", {"CONF_STATUS": "F", "DECIMALS": "1"}),  # of observation and group of dimensions
+        ("imf_2.0.csv", {"TOPIC": "L1;L2", "SCALE": "0"}),
+    ],
+)
+def test_attributes_of_every_level_are_kept_apart_from_dimensions(
+    tmp_path: Path, name: str, attributes: dict[str, str]
+) -> None:
+    row = load(tmp_path, (FIXTURES / name).read_bytes(), name)[0]
+    assert attributes.items() <= row["attributes"].items()
+    assert not set(row["attributes"]) & {*row["dimensions"], "TIME_PERIOD", "OBS_VALUE", "LAST_UPDATE"}
+
+
+def test_codes_keep_their_zeros_and_deleted_values_are_missing(tmp_path: Path) -> None:
+    rows = load(tmp_path, (FIXTURES / "imf_2.0.csv").read_bytes(), "cpi.csv")
+    assert rows[3]["dimensions"]["COUNTRY"] == "007" and rows[3]["value"] is None and rows[3]["obs_status"] == "O"
+    assert rows[2]["attributes"] == {"ACTION": "D"}
+
+
+@needs_real_files
+def test_real_sdmx_csv(tmp_path: Path) -> None:
+    rows = load(tmp_path, (REAL / "sdmx" / "data_v2.csv").read_bytes(), "derivatives.csv")
+    lines = (REAL / "sdmx" / "data_v2.csv").read_text(encoding="utf-8").splitlines()
+    printed = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    for row, line in zip(rows, printed, strict=True):
+        period, value, status = line["TIME_PERIOD"], line["OBS_VALUE"], line["OBS_STATUS"]
+        assert (row["period"], row["value"], row["obs_status"]) == (period, Decimal(value) if value else None, status)
+        assert row["dimensions"] == {k: v for k, v in line.items() if k == "FREQ" or k.startswith("DER_")}
+        assert row["attributes"] == {"AVAILABILITY": "K", "COLLECTION": "S", "OBS_CONF": "F"}
+    assert {(row["provider"], row["dataset"]) for row in rows} == {("BIS", "BIS_DER")} and len(rows) == 20
+
+
+@needs_real_files
+def test_real_sdmx_csv_with_labels(tmp_path: Path) -> None:
+    (row,) = load(tmp_path, (REAL / "sdmx" / "csv_labels_both.csv").read_bytes(), "labels.csv")
+    assert (row["provider"], row["dataset"], row["period"], row["value"]) == ("MD", "MD_TEST", "2020", 1)
+    assert row["dimensions"] == {"DIM1": "A", "DIM2": "B"} and row["attributes"] == {"ATT1": "C", "ATT2": "D"}
+
+
+def message(name: str, old: str = "", new: str = "") -> str:
+    """A fixture with one text replaced."""
+    text = (FIXTURES / name).read_text(encoding="utf-8")
+    assert old in text
+    return text.replace(old, new)
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+ERROR = (
+    '<m:Error xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message" '
+    'xmlns:c="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common">'
+    '<m:ErrorMessage code="100"><c:Text>No results for query</c:Text></m:ErrorMessage></m:Error>'
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (message("ecb_generic.xml", "<message:GenericData", BOMB + "<message:GenericData"), "declares a document type"),
+        (
+            message(
+                "ecb_generic.xml",
+                "<message:GenericData",
+                '<!DOCTYPE x SYSTEM "file:///etc/passwd"><message:GenericData',
+            ),
+            "declares a document type",
+        ),
+        (message("ecb_generic.xml", "UTF-8", "UTF-7"), "the XML is in UTF-7; deliver it in UTF-8"),
+        (message("ecb_generic.xml", "</generic:Series>"), "unreadable: no SDMX data message: line 15"),
+        (message("ecb_generic.xml")[:900], "unreadable: no SDMX data message: line"),
+        (ERROR, "no SDMX data message: Error No results for query"),
+        ("<html><body>Service unavailable</body></html>", "no SDMX data message: html"),
+        (message("eurostat_structure_specific.xml", "<Series", "<Serie"), "unreadable: no SDMX data message"),
+        (message("oecd_flat.xml", "2023-Q4", "2023-W40"), "period in period (1)"),
+        (message("oecd_flat.xml", "2023-Q4", "2023-S1"), "period in period (1)"),
+        (message("oecd_flat.xml", "2023-Q4", "2023-10-01/P3M"), "period in period (1)"),
+        (message("oecd_flat.xml", "34789023.1", "many"), "number in value (1)"),
+        (message("oecd_flat.xml", 'OBS_STATUS="E"', 'OBS_STATUS="?"'), "enum in obs_status (1)"),
+        (message("oecd_flat.xml", 'TIME_PERIOD="2023-Q4" ', ""), "required in period (1)"),
+        (message("ecb_1.0.json", '"values":[{"id":"M"', '"values":[],"x":[{"id":"M"'), "dimension FREQ has no value"),
+        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0:7"'), "no SDMX data message: IndexError"),
+        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0"'), "no SDMX data message: ValueError"),
+        (message("ecb_1.0.json", '"structure":{', '"structures":{'), "no SDMX data message: KeyError"),
+        (message("oecd_2.0.json", '"0:1::"', '"0:1"'), "dimensionGroupAttributes 0:1 has other dimensions"),
+        (message("oecd_2.0.json", "34789023.10", "[1]"), "unreadable"),
+        ('{"errors":[{"code":404,"title":"No data for query"}]}', "the service answered No data for query"),
+        (message("imf_2.0.csv", "TIME_PERIOD", "PERIOD"), "missing required column TIME_PERIOD"),
+        (message("imf_2.0.csv", "OBS_VALUE", "VALUE"), "missing required column OBS_VALUE"),
+        (
+            message("imf_2.0.csv", "TIME_PERIOD,OBS_VALUE", "OBS_VALUE,TIME_PERIOD"),
+            "declare IMF.STA:CPI in the contract",
+        ),
+        (message("imf_2.0.csv", ",R,CHN", ",X,CHN"), "line 2: ACTION X is none of I, A, R, M, D"),
+        (message("imf_2.0.csv", "IMF.STA:CPI(5.0.0),D", "CPI,D"), "line 4: CPI names no structure"),
+        (message("imf_2.0.csv", "2024-M02", "2024-M03"), "conflicting_key in provider (2)"),
+        (message("imf_2.0.csv", ",L1\n", ",L1,L2\n"), "required in series_key (1)"),
+    ],
+)
+def test_bad_messages_are_rejected(tmp_path: Path, data: str, reason: str) -> None:
+    outcome = ingest(tmp_path, data, "message__20240601.xml")
+    assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+CODES = st.text("ABCXYZ0189_", min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(CODES, CODES, st.integers(1990, 2030), CELLS, CODES), min_size=1, max_size=10))
+def test_every_row_of_a_csv_message_is_a_row(tmp_path_factory: pytest.TempPathFactory, table: Any) -> None:
+    header = "DATAFLOW,FREQ,REF_AREA,TIME_PERIOD,OBS_VALUE,NOTE"
+    lines = [",".join(["X:FLOW(1.0)", *map(str, row)]) for row in table]
+    folder = tmp_path_factory.mktemp("message")
+    outcome = ingest(folder, "\n".join([header, *lines]) + "\n")
+    assert outcome.rows_in == len(table)
+    if outcome.outcome == "loaded":
+        found = {(row["dimensions"]["FREQ"], row["dimensions"]["REF_AREA"], row["period"]) for row in rows_of(folder)}
+        assert found <= {(frequency, area, str(year)) for frequency, area, year, *_ in table}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Statistical yearbooks
 
 TAXES = [

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ingest.contract import Contract
+from ingest.contract import Contract, Editions
 from ingest.readers.records import Reading, Unreadable
 from ingest.readers.series.answers import easyquery_observations, read_json, world_bank_observations
 from ingest.readers.series.observations import Observation, observation_records
 from ingest.readers.series.portal import portal_observations
+from ingest.readers.series.sdmx_csv import csv_observations, sdmx_delimiter
+from ingest.readers.series.sdmx_json import is_sdmx_json, json_observations
+from ingest.readers.series.sdmx_xml import xml_observations
 from ingest.readers.series.workbook import workbook_sheets
 from ingest.readers.series.yearbook import sheet_observations
 from ingest.readers.text import read_records, utf8_copy
+
+HEAD = 1 << 16
 
 
 def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) -> list[Reading]:
@@ -43,16 +49,27 @@ def _of_workbook(contract: Contract, sheets: list[Reading]) -> list[Reading]:
 
 
 def _of_text(contract: Contract, path: Path) -> Callable[[], Iterable[Observation]]:
-    """The observations of a text, whose first character tells its form."""
+    """The observations of a text, whose beginning tells its form."""
     editions = contract.editions
     assert editions is not None
     with open(path, encoding="utf-8-sig") as handle:
-        first = handle.read(1 << 16).lstrip()[:1]
-    if first in ("{", "["):
-        document = read_json(path)
-        if isinstance(document, dict) and "returncode" in document:
-            return lambda: easyquery_observations(editions, document)
-        if isinstance(document, list):
-            return lambda: world_bank_observations(editions, document)
-        raise Unreadable("unreadable: JSON of no known form: expected an answer of easyquery or the World Bank")
+        head = handle.read(HEAD).lstrip()
+    if head.startswith("<"):
+        return partial(xml_observations, editions.sdmx, path)
+    if head.startswith(("{", "[")):
+        return _of_json(editions, read_json(path))
+    if delimiter := sdmx_delimiter(head.splitlines()[0]):
+        return partial(csv_observations, editions.sdmx, path, delimiter)
     return lambda: portal_observations(editions, read_records(path, ","))
+
+
+def _of_json(editions: Editions, document: Any) -> Callable[[], Iterable[Observation]]:
+    if isinstance(document, list):
+        return partial(world_bank_observations, editions, document)
+    if "returncode" in document:
+        return partial(easyquery_observations, editions, document)
+    if is_sdmx_json(document):
+        return partial(json_observations, editions.sdmx, document)
+    raise Unreadable(
+        "unreadable: JSON of no known form: expected SDMX-JSON, an answer of easyquery or one of the World Bank"
+    )

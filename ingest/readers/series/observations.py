@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ingest.contract import Contract, normalise
-from ingest.readers.records import Record
+from ingest.readers.records import Record, Unreadable
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,19 @@ class Observation:
 
 
 def observation_records(contract: Contract, observations: Iterable[Observation]) -> Iterator[Record]:
-    """A header of the contract's columns, then one record per observation."""
+    """A header of the contract's columns, then one record per observation.
+
+    Raises:
+        Unreadable: an observation holds something else than text (a JSON list where a number belongs).
+    """
     yield Record(1, [column.id for column in contract.columns])
     for observation in observations:
-        cells = {
-            **vars(observation),
-            "series_key": canonical_json(observation.dimensions),
-            "attributes": canonical_json(observation.attributes),
-        }
-        yield Record(observation.line, [cells[column.id] for column in contract.columns])
+        try:
+            series_key, attributes = canonical_json(observation.dimensions), canonical_json(observation.attributes)
+            cells = {**vars(observation), "series_key": series_key, "attributes": attributes}
+            yield Record(observation.line, [normalise(cells[column.id]) for column in contract.columns])
+        except TypeError:
+            raise Unreadable(f"unreadable: value {observation.line} holds neither text nor a number") from None
 
 
 def canonical_json(values: Mapping[str, str]) -> str:

@@ -1,0 +1,107 @@
+"""SDMX-ML 2.1 data messages, generic and structure-specific, by series or flat, read by the library sdmx1."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lxml import etree
+
+from ingest.contract import Sdmx
+from ingest.readers.series.observations import Observation
+from ingest.readers.series.sdmx import Cell, Structure, dimensions_among, observation_of, refused
+
+SIZE_LIMIT = 512 << 20
+CHUNK = 1 << 20
+_DATA = re.compile(r"(Generic|StructureSpecific)(TimeSeries)?Data")
+# What a data set says of itself besides the attributes of its structure.
+_DATA_SET = ("action", "dataScope", "publicationPeriod", "publicationYear", "reportingBeginDate", "reportingEndDate",
+             "setID", "structureRef", "type", "validFromDate", "validToDate")  # fmt: skip
+_ENCODING = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([^\"']+)")
+
+
+@dataclass
+class _Outline:
+    """What the library does not tell: the message's kind, what its data sets say of themselves, texts of errors."""
+
+    root: str = ""
+    actions: list[str] = field(default_factory=list)
+    attributes: list[dict[str, str]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def xml_observations(sdmx: Sdmx, path: Path) -> Iterator[Observation]:
+    """The observations of every data set of a message.
+
+    Raises:
+        Unreadable: a document type (it could hold entities), no data message of SDMX-ML 2.1, or the service's error.
+    """
+    import sdmx as library
+
+    _refuse_document_types(path)
+    outline = _outline(path)
+    kind = _DATA.fullmatch(outline.root)
+    if not kind:
+        raise refused(f"{outline.root} {' '.join(outline.texts)}".strip())
+    logging.getLogger("sdmx").setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), open(path, "rb") as handle:
+            message = library.read_sdmx(handle)
+    except Exception as error:
+        raise refused(f"{type(error).__name__}: {str(error).splitlines()[0]}") from None
+    if not any(data.obs for data in message.data):
+        raise refused(f"no observation {' '.join(outline.texts)}".strip())
+    is_marked = kind.group(1) == "Generic"
+    line = 0
+    for data, action, attached in zip(message.data, outline.actions, outline.attributes, strict=True):
+        flow = data.structured_by
+        structure = Structure(flow.maintainer.id if flow.maintainer else "", flow.id)
+        for found in data.obs:
+            line += 1
+            key = {name: value.value for name, value in found.key.values.items()}
+            attributes = {name: str(value.value) for name, value in found.attrib.items()}
+            components = {**attached, **key, **attributes, "OBS_VALUE": found.value or ""}
+            dimensions = set(key) if is_marked else dimensions_among(sdmx, structure, key)
+            yield observation_of(sdmx, Cell(line, structure, components, {}, action.lower() == "delete"), dimensions)
+
+
+def _refuse_document_types(path: Path) -> None:
+    """Look at the bytes before any parser does."""
+    if path.stat().st_size > SIZE_LIMIT:
+        raise refused(f"more than {SIZE_LIMIT >> 20} MiB of XML")
+    before = b""
+    with open(path, "rb") as handle:
+        while data := handle.read(CHUNK):
+            if not before and (encoding := _ENCODING.match(data.removeprefix(b"\xef\xbb\xbf").lstrip())):
+                name = encoding.group(1).decode("ascii", "replace")
+                if name.upper() not in ("UTF-8", "US-ASCII", "ASCII"):
+                    raise refused(f"the XML is in {name}; deliver it in UTF-8")
+            if b"<!DOCTYPE" in before + data or b"<!ENTITY" in before + data:
+                raise refused("the XML declares a document type or an entity")
+            before = data[-16:]
+
+
+def _outline(path: Path) -> _Outline:
+    outline = _Outline()
+    try:
+        events = etree.iterparse(str(path), events=("start", "end"), resolve_entities=False, no_network=True)
+        for event, element in events:
+            name = etree.QName(element).localname
+            if event == "start":
+                outline.root = outline.root or name
+                if name == "DataSet":
+                    plain = {etree.QName(key).localname: str(text) for key, text in element.attrib.items()}
+                    outline.actions.append(plain.get("action", ""))
+                    outline.attributes.append({k: v for k, v in plain.items() if k not in _DATA_SET})
+            elif name == "Text":
+                outline.texts.append((element.text or "").strip())
+            else:
+                element.clear()
+    except etree.XMLSyntaxError as error:
+        raise refused(f"line {error.lineno}: {error.msg}") from None
+    return outline
