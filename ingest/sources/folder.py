@@ -97,7 +97,7 @@ def _sftp(source: FolderSource, secret: Secret | None) -> AbstractFileSystem:
     import paramiko
     from fsspec.implementations.sftp import SFTPFileSystem
 
-    class KnownHostsOnly(SFTPFileSystem):
+    class KnownHostsOnly(SFTPFileSystem):  # type: ignore[misc]  # fsspec ships no types
         """fsspec's own accepts any server."""
 
         def _connect(self) -> None:

@@ -209,9 +209,10 @@ class Visit:
         retry, asked = self.source.retry, fault(state).retry_after
         if asked is not None:
             return min(asked, retry.longest_wait)
-        return tenacity.wait_exponential_jitter(
+        wait = tenacity.wait_exponential_jitter(
             multiplier=retry.first_wait, max=retry.longest_wait, jitter=retry.first_wait
-        )(state)
+        )
+        return float(wait(state))
 
     async def _attempt(self, url: httpx.URL, number: int, conditions: dict[str, str]) -> Answer | None:
         path = self.place / f"{number:04}"
