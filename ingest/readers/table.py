@@ -50,14 +50,20 @@ class Block:
 
 
 def find_header(contract: Contract, head: list[Record]) -> tuple[int, int, int]:
-    """(columns recognised, first row, rows) of the header among the first records; 0 columns where there is none."""
-    best = (0, 0, 0)
+    """(columns recognised, first row, rows) of the header among the first records; 0 columns where there is none.
+
+    The header with the most columns counts; several rows are one header only where no single row names all required.
+    """
+    required = {column.id for column in contract.columns if not column.optional}
+    best, is_whole = (0, 0, 0), False
     for height in range(1, HEADER_ROWS + 1):
         for index in range(len(head) - height + 1):
             window = [record.cells for record in head[index : index + height]]
-            count = len({column for column, _ in _recognised(contract, _stacked(window))})
-            if count > best[0]:
-                best = (count, index, height)
+            found = {column for column, _ in _recognised(contract, _stacked(window))}
+            if len(found) > best[0]:
+                best, is_whole = (len(found), index, height), found >= required
+        if is_whole:
+            break
     return best
 
 

@@ -208,7 +208,7 @@ class Visit:
         """What the server asked for, else exponential back-off with jitter; never more than the longest wait."""
         retry, asked = self.source.retry, fault(state).retry_after
         if asked is not None:
-            return min(asked, retry.longest_wait)
+            return float(min(asked, retry.longest_wait))
         wait = tenacity.wait_exponential_jitter(
             multiplier=retry.first_wait, max=retry.longest_wait, jitter=retry.first_wait
         )
