@@ -11,6 +11,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from python_calamine import (
     CalamineError,
     CalamineSheet,
     CalamineWorkbook,
-    PasswordError,
     SheetTypeEnum,
     load_workbook,
 )
@@ -26,6 +26,7 @@ from python_calamine import (
 from ingest.readers.limits import CHUNK, unpacked_limit
 from ingest.readers.records import Unreadable
 
+OLE = b"\xd0\xcf\x11\xe0"
 DEFAULT_PASSWORD = "VelvetSweatshop"
 EXACT_INTEGER = 10**15
 MEMBER_LIMIT = 10_000
@@ -45,13 +46,10 @@ def sheets(path: Path, scratch: Path) -> Iterator[tuple[str, Iterator[tuple[int,
 
 
 def _opened(path: Path, scratch: Path) -> CalamineWorkbook:
+    path = _decrypted(path, scratch / "decrypted")
     _check_archive(path)
     try:
-        return load_workbook(path)
-    except PasswordError:
-        plain = _decrypted(path, scratch / "decrypted")
-        _check_archive(plain)
-        return load_workbook(plain)
+        return load_workbook(BytesIO(path.read_bytes()))  # from a path, the suffix would decide the format
     except CalamineError as error:
         raise Unreadable(f"unreadable: the workbook is damaged: {error}") from None
 
@@ -88,23 +86,30 @@ def _check_archive(path: Path) -> None:
 
 
 def _decrypted(path: Path, target: Path) -> Path:
-    """The workbook without encryption.
+    """The workbook without encryption: `path` itself, or a copy at `target`.
 
     Raises:
         Unreadable: the password is not Excel's default one, or the encryption is unknown or broken.
     """
-    import msoffcrypto
-    from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
+    with open(path, "rb") as source:
+        if source.read(4) != OLE:
+            return path
+        import msoffcrypto
+        from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
 
-    try:
-        with open(path, "rb") as source, open(target, "wb") as plain:
+        try:
             workbook = msoffcrypto.OfficeFile(source)
+            if not workbook.is_encrypted():
+                return path
             workbook.load_key(password=DEFAULT_PASSWORD)
-            workbook.decrypt(plain)
-    except InvalidKeyError:
-        raise Unreadable("unreadable: the workbook is encrypted with a password; deliver it without one") from None
-    except (DecryptionError, FileFormatError, ParseError, ValueError) as error:
-        raise Unreadable(f"unreadable: the workbook's encryption is unknown or damaged: {error}") from None
+            with open(target, "wb") as plain:
+                workbook.decrypt(plain)
+        except InvalidKeyError:
+            raise Unreadable("unreadable: the workbook is encrypted with a password; deliver it without one") from None
+        except (DecryptionError, ParseError, ValueError) as error:
+            raise Unreadable(f"unreadable: the workbook's encryption is unknown or damaged: {error}") from None
+        except FileFormatError:  # no encryption that this library knows: the workbook's own reader has the word
+            return path
     return target
 
 
