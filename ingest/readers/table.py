@@ -46,7 +46,8 @@ class Block:
             return False
         coded = {i for name, i in self.positions.items() if first in contract.column(name).values.values()}
         keys = {self.positions[column.id] for column in contract.keys}
-        return position not in coded and not any(i != position and normalise(_cell(cells, i)) for i in keys)
+        # A note merged over the table's width says the same in every cell.
+        return position not in coded and all(normalise(_cell(cells, i)) in ("", first) for i in keys - {position})
 
 
 def find_header(contract: Contract, head: list[Record]) -> tuple[int, int, int]:
@@ -80,7 +81,7 @@ def split(contract: Contract, reading: Reading) -> Iterator[Block | Record]:
         names = ", ".join(column.header for column in contract.columns if not column.optional)
         raise Unreadable(f"missing required column: no header in the first {HEADER_SEARCH} lines; expected {names}")
     end = start + height
-    while end < len(head) and _is_unit_or_translation(head[end]):
+    while end < len(head) and _is_unit_or_translation(head[end - 1], head[end]):
         end += 1
     block = _block(contract, reading.sheet, [record.cells for record in head[start:end]], head[:start])
     yield block
@@ -120,11 +121,16 @@ def _stacked(rows: list[list[str]]) -> list[list[str]]:
     return columns
 
 
-def _is_unit_or_translation(record: Record) -> bool:
-    """A header's second row that holds units in brackets, or English words and neither digit nor Chinese."""
-    cells = [normalise(cell) for cell in record.cells if normalise(cell)]
+def _is_unit_or_translation(header: Record, record: Record) -> bool:
+    """A header's second row that holds units, or English words and neither digit nor Chinese.
+
+    A cell that repeats the header's (the two are merged) says nothing.
+    """
+    cells = [
+        normalise(cell) for i, cell in enumerate(record.cells) if normalise(cell) and cell != _cell(header.cells, i)
+    ]
     if len(cells) < 2:
-        return False
+        return len(cells) == 1 and cells[0].strip("()") in MONEY_UNITS
     is_unit = all(cell.strip("()") in MONEY_UNITS or re.fullmatch(r"\(.*\)", cell) for cell in cells)
     return is_unit or all(re.fullmatch(r"[A-Za-z][A-Za-z .,'()/&-]*", cell) and cell.isascii() for cell in cells)
 
