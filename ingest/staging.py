@@ -266,9 +266,9 @@ def _end(connection: duckdb.DuckDBPyConnection, contract: Contract, block: Block
 
 def _tail_kind(contract: Contract, block: Block, cells: list[str], is_last: bool) -> str | None:
     """What a record may be besides a row: a note, or what can stand between notes (a blank, a single cell)."""
-    filled = [text for text in map(normalise, cells) if text]
-    if not filled:
+    texts = {text for text in map(normalise, cells) if text}  # a merged cell says the same over and over
+    if not texts:
         return "blank"
-    if block.is_note(contract, cells) or (not is_last and len(filled) == 1 and CONTINUED.match(filled[0])):
+    if block.is_note(contract, cells) or (not is_last and len(texts) == 1 and CONTINUED.match(min(texts))):
         return "note"
-    return "single" if len(filled) == 1 else None
+    return "single" if len(texts) == 1 else None
