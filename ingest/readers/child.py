@@ -22,7 +22,8 @@ from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT, UNPACKED_LIMIT
 from ingest.readers.records import Reading, Record, Unreadable
 
 MEMORY_LIMIT = 4 << 30
-SECONDS = 900
+CPU_SECONDS = 600
+SECONDS = 900.0
 SHEET_LIMIT = 1000
 Rows = Iterable[tuple[int, list[str]]]
 Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Rows]]]
@@ -51,11 +52,11 @@ def run(form: str, path: Path, scratch: Path) -> list[Any]:
     folder = _folder(scratch)
     folder.mkdir()
     # -P: a module beside the caller's working directory is never imported.
-    command = [sys.executable, "-P", "-X", "utf8", "-m", __name__, form, path, folder, MEMORY_LIMIT, SECONDS]
+    command = [sys.executable, "-P", "-X", "utf8", "-m", __name__, form, path, folder, MEMORY_LIMIT, CPU_SECONDS]
     try:
         done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS} s") from None
+        raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS:g} s") from None
     result = folder / "result.json"
     if not result.exists():
         raise Unreadable(f"unreadable: {_death(form, done)}")
@@ -72,7 +73,7 @@ def _folder(scratch: Path) -> Path:
 def _death(form: str, done: subprocess.CompletedProcess[bytes]) -> str:
     """Why a child ended without a result."""
     if done.returncode == -signal.SIGXCPU:
-        return f"reading the {form} takes more than {SECONDS} s"
+        return f"reading the {form} takes more than {CPU_SECONDS} s of computing"
     if b"memory allocation" in done.stderr or b"MemoryError" in done.stderr:
         return f"the {form} needs more than {MEMORY_LIMIT >> 20} MiB of memory"
     return f"the {form} ended its reader (status {done.returncode}); it is damaged, or too large"
@@ -86,9 +87,10 @@ def _records(path: Path) -> Iterator[Record]:
 
 def main(form: str, path: str, folder: str, memory: str, seconds: str) -> None:
     """The child: parse, and leave `result.json` with the sheets' names or the reason for a refusal."""
-    limits = {"AS": int(memory), "CPU": int(seconds), "FSIZE": UNPACKED_LIMIT, "CORE": 0}
-    for name, limit in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))  # a signal first, which tells why
+    resource.setrlimit(resource.RLIMIT_FSIZE, (UNPACKED_LIMIT, UNPACKED_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         result: dict[str, Any] = {"done": _done(form, Path(path), Path(folder))}
     except Unreadable as error:

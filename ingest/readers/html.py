@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from ingest.readers.limits import CHUNK, COLUMN_LIMIT
+from ingest.readers.limits import COLUMN_LIMIT
 from ingest.readers.records import Unreadable
 from ingest.readers.text import utf8_copy
 
@@ -28,7 +28,7 @@ def sheets(path: Path, scratch: Path) -> Iterator[tuple[str | None, Iterator[tup
         Unreadable: neither UTF-8 nor GB18030, no table, or a declaration of entities.
     """
     utf8 = utf8_copy(path, scratch)
-    _refuse_entities(utf8)
+    _refuse(utf8.read_bytes().lower())
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
     tree = etree.parse(str(utf8), parser)
     if fatal := parser.error_log.filter_from_fatals():  # what follows would be lost without a word
@@ -41,13 +41,12 @@ def sheets(path: Path, scratch: Path) -> Iterator[tuple[str | None, Iterator[tup
         yield None if len(tables) == 1 else f"table {number}", _rows(table)
 
 
-def _refuse_entities(path: Path) -> None:
-    before = b""
-    with open(path, "rb") as handle:
-        while data := handle.read(CHUNK):
-            if b"<!ENTITY" in before + data:
-                raise Unreadable("unreadable: HTML or XML that declares an entity")
-            before = data[-8:]
+def _refuse(text: bytes) -> None:
+    """The parser closes what a truncated text leaves open: it must not pass for the whole."""
+    if b"<!entity" in text:
+        raise Unreadable("unreadable: HTML or XML that declares an entity")
+    if text.rfind(b"</table") < text.rfind(b"<table"):
+        raise Unreadable("unreadable: the HTML breaks off inside a table")
 
 
 def _rows(table: Any) -> Iterator[tuple[int, list[str]]]:
