@@ -65,13 +65,13 @@ def _left_when_changing(path: Path) -> Iterator[None]:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    """Feed, bytes, publication date and sidecar of one landed file."""
+    """Feed, bytes, publication date and sidecar of one landed file; bytes of a name that are no text are escaped."""
     no_file = _no_plain_file(path)
     meta, problem = ({}, no_file) if no_file else _sidecar(path.with_name(path.name + SIDECAR))
     published_on, bad_date = _published_on(path, meta)
     return {
-        "feed": path.parent.name,
-        "file": path.name,
+        "feed": _printable(path.parent.name),
+        "file": _printable(path.name),
         "sha256": "" if no_file else sha256_of(path),
         "bytes": 0 if no_file else path.stat().st_size,
         "published_on": published_on.isoformat(),
@@ -81,24 +81,28 @@ def _describe(path: Path) -> dict[str, Any]:
     }
 
 
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
     """What a sidecar says, or why it says nothing that can be used."""
-    if path.is_symlink() or not path.is_file():
+    if os.path.islink(path) or not os.path.isfile(path):  # pathlib's own would raise on a name too long for a sidecar
         return {}, None
     try:
         if path.stat().st_size > SIDECAR_BYTES:
             raise ValueError(f"more than {SIDECAR_BYTES} bytes")
         meta = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        if not isinstance(meta, dict) or any(isinstance(value, (dict, list)) for value in meta.values()):
+        if not isinstance(meta, dict) or any(isinstance(value, (dict, list, set)) for value in meta.values()):
             raise ValueError("not a list of names with one value each")
         return meta, None
-    except (ValueError, yaml.YAMLError) as error:
-        return {}, f"unreadable sidecar {path.name}: {str(error).splitlines()[0]}"
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        return {}, f"unreadable sidecar {_printable(path.name)}: {str(error).splitlines()[0]}"
 
 
 def _no_plain_file(path: Path) -> str | None:
     """Why there are no bytes to read: only regular files are opened, and no link is followed."""
-    if path.is_symlink():
+    if path.is_symlink() or path.parent.is_symlink():
         return "unreadable: a symbolic link; deliver the file itself"
     if path.is_dir():
         return "unreadable: a folder where a file was expected"
