@@ -3,7 +3,7 @@ UV_VERSION := 0.13.9
 HOME_DIR ?= var
 BIN := .venv/bin
 
-.PHONY: run test check setup airflow lock
+.PHONY: run test check setup airflow docs lock
 
 run: setup  ## Simulate labelled deliveries, run the whole way, print the attainment board
 	$(BIN)/hfc simulate --out $(HOME_DIR)/landing
@@ -21,6 +21,9 @@ check: setup  ## Formatting, lint, types, import layers
 
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login
 	HFC_HOME=$(HOME_DIR) $(BIN)/python -m hfc.airflow
+
+docs: setup  ## Write the feeds' pages again after a change of a contract or an example
+	$(BIN)/python -m ingest.pages
 
 setup: .venv/.installed  ## Install exactly what the lock names into .venv
 
