@@ -280,12 +280,14 @@ class Result:
     observations: (metric_id, frequency, period, period_end, dimension, member, value, unit, obs_status, conf_status,
     as_of), sorted by the key;
     outcomes: one dict per delivery; quarantine: one dict per refused row;
+    rows: (feed, file, line, values by column) of every row that its delivery brings into the lake;
     flags: (feed, key, flag) of the versions current on as_of, for accepted but odd rows.
     """
 
     observations: list[tuple[Any, ...]]
     outcomes: list[dict[str, Any]]
     quarantine: list[dict[str, Any]]
+    rows: list[tuple[str, str, int, dict[str, Any]]]
     flags: list[tuple[str, str, str]]
 
 
@@ -722,6 +724,7 @@ class FeedHistory:
 
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[str, str, int, dict[str, Any]]] = field(default_factory=list)
     accepted: list[tuple[date, Any, dict[str, Any]]] = field(default_factory=list)
     loaded_on: list[date] = field(default_factory=list)
 
@@ -763,7 +766,11 @@ def read_feed(landing: Path, feed: str) -> FeedHistory:
                 row.rules = row.rules or {"rejected_delivery"}
         else:
             history.loaded_on.append(delivery.published_on)
+        brought: set[tuple[Any, ...]] = set()
         for row in rows:
+            if not row.rules and row.content not in brought:
+                history.rows.append((feed, delivery.file, row.line, row.record))
+                brought.add(row.content)
             if row.rules:
                 outcome["rows_quarantined"] += 1
                 rules = [rule for rule in RULES if rule in row.rules]
@@ -991,9 +998,11 @@ def compute(landing: Path, as_of: date | None = None) -> Result:
 
     outcomes = [outcome for history in histories.values() for outcome in history.outcomes]
     quarantine = [entry for history in histories.values() for entry in history.quarantine]
+    rows = [row for history in histories.values() for row in history.rows]
     return Result(
         observations=sorted(observations, key=lambda o: (o[0], o[1], o[2], o[4], o[5])),
         outcomes=sorted(outcomes, key=lambda o: (o["feed"], o["published_on"], o["file"])),
         quarantine=sorted(quarantine, key=lambda q: (q["feed"], q["file"], q["line"])),
+        rows=sorted(rows, key=lambda row: row[:3]),
         flags=sorted(flags),
     )

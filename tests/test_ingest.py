@@ -53,6 +53,28 @@ def test_outcomes_and_quarantine_agree_with_the_oracle(
     place = ("feed", "file", "line", "rule")
     refused = sorted((*(r[n] for n in place), tuple(r["rules"])) for r in lake.quarantined_rows(home))
     assert refused == sorted((*(r[n] for n in place), tuple(r["rules"])) for r in expected.quarantine)
+    assert stored_rows(home) == [(feed, file, line, in_lake(feed, row)) for feed, file, line, row in expected.rows]
+
+
+def stored_rows(home: Home) -> list[tuple[str, str, int, dict[str, Any]]]:
+    """(feed, file, line, values) of every row in the lake, amounts in yuan."""
+    found = []
+    for delivery in lake.known_deliveries(home):
+        if delivery["rows_accepted"]:
+            rows = duckdb.sql(f"SELECT * EXCLUDE (sheet, flags) FROM '{lake.lake_file(home, delivery)}'")
+            names = [name.removesuffix("_yuan") for name in rows.columns]
+            for values in rows.fetchall():
+                row = dict(zip(names, values, strict=True))
+                found.append((delivery["feed"], delivery["file"], row.pop("line"), row))
+    return sorted(found, key=lambda row: row[:3])
+
+
+def in_lake(feed: str, record: dict[str, Any]) -> dict[str, Any]:
+    """An oracle's record as the lake writes it: every column, a tax period as one text."""
+    row = {column.id: record.get(column.id) for column in oracle.FEEDS[feed]}
+    if isinstance(months := row.get("tax_period"), tuple):
+        row["tax_period"] = "~".join(dict.fromkeys(months))
+    return row
 
 
 def test_a_scan_and_a_record_by_record_reading_give_the_same_lake(
