@@ -27,6 +27,7 @@ SECONDS = 900.0
 SHEET_LIMIT = 1000
 Rows = Iterable[tuple[int, list[str]]]
 Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Rows]]]
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 # Each module has `sheets(path, scratch)`: pairs of a sheet's name and its rows, each a number and its cells.
 _MODULES = {"workbook": "ingest.readers.excel", "HTML": "ingest.readers.html", "JSON": "ingest.readers.documents"}
 
@@ -37,9 +38,13 @@ def isolated(form: str, path: Path, scratch: Path) -> list[Reading]:
     Raises:
         Unreadable: refused by the reader, or the reader needed more than its limits or crashed.
     """
+    return written(run(form, path, scratch), _folder(scratch))
+
+
+def written(names: list[str | None], folder: Path) -> list[Reading]:
+    """The sheets that a child left in `folder`."""
     return [
-        Reading(records=partial(_records, _folder(scratch) / f"{number}.jsonl"), sheet=name)
-        for number, name in enumerate(run(form, path, scratch))
+        Reading(records=partial(_records, folder / f"{number}.jsonl"), sheet=name) for number, name in enumerate(names)
     ]
 
 
@@ -57,10 +62,10 @@ def run(form: str, path: Path, scratch: Path) -> list[Any]:
         done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS:g} s") from None
-    result = folder / "result.json"
-    if not result.exists():
+    answer = folder / "result.json"
+    if not answer.exists():
         raise Unreadable(f"unreadable: {_death(form, done)}")
-    found = json.loads(result.read_text(encoding="utf-8"))
+    found = json.loads(answer.read_text(encoding="utf-8"))
     if "refused" in found:
         raise Unreadable(found["refused"])
     return list(found["done"])
@@ -86,21 +91,30 @@ def _records(path: Path) -> Iterator[Record]:
 
 
 def main(form: str, path: str, folder: str, memory: str, seconds: str) -> None:
-    """The child: parse, and leave `result.json` with the sheets' names or the reason for a refusal."""
+    """The child: parse under limits, and leave `result.json`."""
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))  # a signal first, which tells why
     resource.setrlimit(resource.RLIMIT_FSIZE, (UNPACKED_LIMIT, UNPACKED_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    found = result(form, Path(path), Path(folder))
+    (Path(folder) / "result.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def result(form: str, path: Path, folder: Path) -> dict[str, Any]:
+    """What `run` gives, as `done`, or why the delivery is `refused`; never an exception."""
     try:
-        result: dict[str, Any] = {"done": _done(form, Path(path), Path(folder))}
+        return {"done": _done(form, path, folder)}
     except Unreadable as error:
-        result = {"refused": str(error)}
+        return {"refused": str(error)}
     except MemoryError:
-        result = {"refused": f"unreadable: the {form} needs more than {int(memory) >> 20} MiB of memory"}
+        return {"refused": f"unreadable: the {form} needs more than {_memory() >> 20} MiB of memory"}
     except BaseException as error:  # a panic of a Rust library is no Exception
         text = (str(error).splitlines() or [""])[0][:200]
-        result = {"refused": f"unreadable: the {form} is damaged: {type(error).__name__}: {text}"}
-    (Path(folder) / "result.json").write_text(json.dumps(result), encoding="utf-8")
+        return {"refused": f"unreadable: the {form} is damaged: {type(error).__name__}: {text}"}
+
+
+def _memory() -> int:
+    return resource.getrlimit(resource.RLIMIT_AS)[0]
 
 
 def _done(form: str, path: Path, folder: Path) -> list[Any]:
@@ -108,17 +122,17 @@ def _done(form: str, path: Path, folder: Path) -> list[Any]:
         from ingest.readers.columnar import facts
 
         return facts(path)
-    return _written(import_module(_MODULES[form]).sheets, path, folder)
+    return _write(import_module(_MODULES[form]).sheets, path, folder)
 
 
-def _written(sheets: Sheets, path: Path, folder: Path) -> list[str | None]:
+def _write(sheets: Sheets, path: Path, folder: Path) -> list[str | None]:
     """Write each sheet's rows that hold anything, and give the sheets' names."""
     names: list[str | None] = []
     for name, rows in sheets(path, folder):
         place = "" if name is None else f" of sheet {name}"
         if len(names) == SHEET_LIMIT:
             raise Unreadable(f"unreadable: more than {SHEET_LIMIT} sheets")
-        with open(folder / f"{len(names)}.jsonl", "w", encoding="utf-8") as target:
+        with open(folder / f"{len(names)}.jsonl", "wb") as target:
             for line, cells in rows:
                 if not any(cells):
                     continue
@@ -131,18 +145,17 @@ def _written(sheets: Sheets, path: Path, folder: Path) -> list[str | None]:
     return names
 
 
-def _line(line: int, cells: list[str]) -> str:
+def _line(line: int, cells: list[str]) -> bytes:
     while not cells[-1]:
         cells.pop()
     if len(cells) > COLUMN_LIMIT:
         raise Unreadable(f"more than {COLUMN_LIMIT} cells")
-    text = json.dumps([line, cells], ensure_ascii=False)
+    text = _encode([line, cells])
     if "\\u0000" in text and any("\0" in cell for cell in cells):
         raise Unreadable("a NUL character")
     if len(text) > CELL_LIMIT and any(len(cell) > CELL_LIMIT for cell in cells):
         raise Unreadable(f"a cell of more than {CELL_LIMIT} characters")
-    text.encode()
-    return text + "\n"
+    return f"{text}\n".encode()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,11 @@ def parquet_readings(path: Path, scratch: Path) -> list[Reading]:
     Raises:
         Unreadable: a damaged file, nested values, or more rows than the file's size can mean.
     """
-    columns, rows = run("Parquet", path, scratch)
+    return readings_of(path, *run("Parquet", path, scratch))
+
+
+def readings_of(path: Path, columns: list[tuple[str, str]], rows: int) -> list[Reading]:
+    """The readings of a file whose `facts` are known."""
     select, source = _select(columns), _source(path)
     wanted = "SEMI JOIN wanted ON file_row_number + 1 = line ORDER BY file_row_number"
     return [
