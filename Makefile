@@ -2,8 +2,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV_VERSION := 0.13.9
 HOME_DIR ?= var
 BIN := .venv/bin
+FUZZ_SECONDS ?= 5
 
-.PHONY: run test check setup airflow docs lock
+.PHONY: run test fuzz check setup airflow docs lock
 
 run: setup  ## Simulate labelled deliveries, run the whole way, print the attainment board
 	$(BIN)/hfc simulate --out $(HOME_DIR)/landing
@@ -11,6 +12,10 @@ run: setup  ## Simulate labelled deliveries, run the whole way, print the attain
 
 test: check  ## Install and run every test
 	$(BIN)/python -m pytest
+
+fuzz: setup  ## Fuzz each reader for FUZZ_SECONDS (Linux)
+	for form in text HTML JSON Parquet workbook sheet; do \
+		$(BIN)/python tests/fuzz/readers.py $$form -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done
 
 check: setup  ## Formatting, lint, types, import layers
 	$(BIN)/ruff check .
