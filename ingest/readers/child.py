@@ -64,7 +64,7 @@ def run(form: str, path: Path, scratch: Path) -> list[Any]:
         raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS:g} s") from None
     answer = folder / "result.json"
     if not answer.exists():
-        raise Unreadable(f"unreadable: {_death(form, done)}")
+        raise Unreadable(_death(form, done))
     found = json.loads(answer.read_text(encoding="utf-8"))
     if "refused" in found:
         raise Unreadable(found["refused"])
@@ -78,10 +78,10 @@ def _folder(scratch: Path) -> Path:
 def _death(form: str, done: subprocess.CompletedProcess[bytes]) -> str:
     """Why a child ended without a result."""
     if done.returncode == -signal.SIGXCPU:
-        return f"reading the {form} takes more than {CPU_SECONDS} s of computing"
+        return f"unreadable: reading the {form} takes more than {CPU_SECONDS} s of computing"
     if b"memory allocation" in done.stderr or b"MemoryError" in done.stderr:
-        return f"the {form} needs more than {MEMORY_LIMIT >> 20} MiB of memory"
-    return f"the {form} ended its reader (status {done.returncode}); it is damaged, or too large"
+        return f"unreadable: the {form} needs more than {MEMORY_LIMIT >> 20} MiB of memory"
+    return f"unreadable: the {form} ended its reader (status {done.returncode}); it is damaged, or too large"
 
 
 def _records(path: Path) -> Iterator[Record]:
