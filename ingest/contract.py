@@ -50,6 +50,9 @@ ColumnType = Literal[
 ]
 
 
+Frequency = Literal["A", "Q", "M"]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +88,7 @@ class Column(_Strict):
     unit: str | None = None
     values: dict[str, str] = {}
     pattern: str | None = None
-    frequency: Literal["A", "Q", "M"] | None = None
+    frequency: Frequency | None = None
     decimals: int | None = Field(default=None, ge=0, le=16)
     minimum: int | None = None
     maximum: int | None = None
@@ -136,7 +139,7 @@ class Portal(_Strict):
     provider: str
     preamble: dict[Literal["dataset", "indicator", "area", "time"], list[str]]
     row_labels: dict[Literal["area", "indicator"], list[str]]
-    databases: dict[Literal["A", "Q", "M"], str]
+    databases: dict[Frequency, str]
     regional: str
 
 

@@ -39,7 +39,8 @@ def easyquery_observations(editions: Editions, document: dict[str, Any]) -> Iter
     Raises:
         Unreadable: the service refused the query (its message is the reason), or the answer has another structure.
     """
-    service, data = editions.easyquery, document.get("returndata")
+    service = editions.easyquery
+    data: Any = document.get("returndata")
     if document["returncode"] != "200":
         raise Unreadable(f"the query service answered {document['returncode']}: {data}")
     try:

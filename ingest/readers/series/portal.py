@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ingest.contract import Editions, normalise
+from ingest.contract import Editions, Frequency, normalise
 from ingest.readers.records import Record, Unreadable
 from ingest.readers.series.observations import Observation
 from ingest.readers.table import NOTE
@@ -57,7 +57,9 @@ def _preamble(editions: Editions, lines: list[Record]) -> dict[str, str]:
 def _database(editions: Editions, header: Record, is_regional: bool) -> str:
     """The name of the database whose export does not say it: by how often its periods come."""
     period = next(filter(None, header.cells[1:]))
-    frequency = "Q" if "季" in period else "M" if "月" in period else "A" if re.fullmatch(r"\d{4}年?", period) else None
+    frequency: Frequency | None = (
+        "Q" if "季" in period else "M" if "月" in period else "A" if re.fullmatch(r"\d{4}年?", period) else None
+    )
     if frequency is None:
         names = " or ".join(editions.portal.preamble["dataset"])
         raise Unreadable(f"missing required preamble line {names}, and {period} tells no frequency")

@@ -111,7 +111,7 @@ def _meaning(component: dict[str, Any], index: Any, what: str) -> str:
         return "" if index is None or what == "name" else index
     value = values[int(index)]
     if not isinstance(value, dict):
-        return value
+        return "" if value is None else str(value)
     found = value.get(what) or (value.get("value") or value.get("name") if what == "id" else "") or ""
     return found if isinstance(found, str) else next(iter(found.values()))
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
@@ -51,9 +52,9 @@ def xml_observations(sdmx: Sdmx, path: Path) -> Iterator[Observation]:
     logging.getLogger("sdmx").setLevel(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()), open(path, "rb") as handle:
-            message = library.read_sdmx(handle)
+            message: Any = library.read_sdmx(handle)
     except Exception as error:
-        raise refused(f"{type(error).__name__}: {str(error).splitlines()[0]}") from None
+        raise refused(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from None
     if not any(data.obs for data in message.data):
         raise refused(f"no observation {' '.join(outline.texts)}".strip())
     is_marked = kind.group(1) == "Generic"

@@ -224,5 +224,5 @@ def _year(title: str, sheet: str) -> str:
     for text in (title, sheet):
         years = set(re.findall(r"(?<!\d)((?:19|20)\d\d)(?!\d)", text))
         if len(years) == 1:
-            return years.pop()
+            return str(years.pop())
     raise Unreadable(f"missing year: neither header, title {title} nor sheet {sheet} names one")
