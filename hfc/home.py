@@ -74,6 +74,11 @@ class Home:
         return self.lake / "quarantine"
 
     @property
+    def scratch(self) -> Path:
+        """Temporary copies of deliveries while they are parsed."""
+        return self.root / "scratch"
+
+    @property
     def warehouse(self) -> Path:
         return self.root / "warehouse"
 

@@ -9,27 +9,17 @@ parallel loading change nothing; versions and repetitions across deliveries are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
-from hfc.home import Home, UsageError, replacing, write_json
-from ingest import archive, rows
-from ingest.archive import archived, registered
-from ingest.contract import Contract, load_contracts
-from ingest.readers import open_readings
-from ingest.readers.records import Unreadable
-from ingest.staging import normalised, stage
-
-QUARANTINE_LIMIT = 0.20
-MEMORY_LIMIT = "2GB"
+from hfc.home import Home, UsageError, write_json
+from ingest import archive
+from ingest.archive import registered
+from ingest.contract import load_contracts
 
 
 @dataclass(frozen=True)
@@ -109,14 +99,11 @@ def load(home: Home, delivery_id: str) -> Outcome:
         key=_precedence,
     )
     if first is not delivery:
-        outcome = _outcome(delivery, "unchanged", reason=f"the same bytes as {first['file']}")
+        outcome = _outcome(delivery, outcome="unchanged", reason=f"the same bytes as {first['file']}")
     else:
-        contract = load_contracts().get(delivery["feed"])
-        try:
-            outcome = _load_rows(home, contract, delivery)
-        except Unreadable as error:
-            sha256 = contract.sha256 if contract else None
-            outcome = _outcome(delivery, "rejected", reason=str(error), contract_sha256=sha256)
+        from ingest.parsing import parse  # only loading needs the readers and their libraries
+
+        outcome = _outcome(delivery, **parse(home, delivery))
     if not outcome.rows_accepted:
         lake_file(home, delivery).unlink(missing_ok=True)
     if not outcome.rows_quarantined:
@@ -143,60 +130,9 @@ def _outcome_file(home: Home, delivery_id: str) -> Path:
     return home.outcomes / f"{delivery_id}.json"
 
 
-def _outcome(delivery: dict[str, Any], outcome: str, **facts: Any) -> Outcome:
+def _outcome(delivery: dict[str, Any], **facts: Any) -> Outcome:
     same = {name: delivery[name] for name in ("delivery_id", "feed", "file", "sha256", "bytes", "published_on")}
-    return Outcome(**same, outcome=outcome, **facts)
-
-
-def _load_rows(home: Home, contract: Contract | None, delivery: dict[str, Any]) -> Outcome:
-    if contract is None:
-        raise Unreadable(f"no contract for feed {delivery['feed']}; known feeds: {', '.join(load_contracts())}")
-    if delivery["problem"]:
-        raise Unreadable(delivery["problem"])
-    path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
-    with _engine() as connection, TemporaryDirectory(prefix="hfc-") as scratch:
-        readings = open_readings(contract, path, Path(scratch))
-        staged = stage(connection, contract, readings, path.stat().st_size, published_on)
-        rows.judge(connection, contract, staged, published_on)
-        total, bad, duplicate = rows.counts(connection)
-        facts = {"contract_sha256": contract.sha256, "header": staged.header, "rows_in": total}
-        rejected = bad > QUARANTINE_LIMIT * total
-        reason = f"{bad} of {total} rows quarantined (limit 20 %): {rows.main_faults(connection)}" if rejected else None
-        if rejected:
-            rows.refuse_everything(connection, staged)
-        if bad:
-            with replacing(quarantine_file(home, delivery)) as temporary:
-                rows.write_quarantined(connection, staged, delivery["delivery_id"], temporary)
-        if rejected:
-            return _outcome(delivery, "rejected", reason=reason, rows_quarantined=total, **facts)
-        with replacing(lake_file(home, delivery)) as temporary:
-            rows.write_accepted(connection, contract, staged, temporary)
-        remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
-    unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
-    if unknown:
-        remarks.append(f"unknown columns: {', '.join(unknown)}")
-    counts = {"rows_accepted": total - bad - duplicate, "rows_quarantined": bad, "rows_duplicate": duplicate}
-    return _outcome(delivery, "loaded", reason="; ".join(remarks) or None, **counts, **facts)
-
-
-@contextmanager
-def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """This process's in-memory database, empty again afterwards: opening one costs more than a small delivery."""
-    connection = _database()
-    try:
-        yield connection
-    finally:
-        connection.execute("DROP VIEW IF EXISTS plain")
-        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "codes", "failing"):
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-
-
-@cache
-def _database() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
-    connection.execute("SET enable_progress_bar = false")
-    connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
-    return connection
+    return Outcome(**same, **facts)
 
 
 def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pytest
 
 from hfc import pipeline
 from hfc.home import Home, UsageError
-from ingest import archive, lake, staging
+from ingest import archive, lake, parsing, staging
 from ingest.contract import Calendar, Contract, load_contracts
 
 DEMO = Path(__file__).parent.parent / "demo"
@@ -143,7 +143,7 @@ def test_unreadable_deliveries_are_rejected_with_the_place(tmp_path: Path, data:
     home = Home(tmp_path / "home")
     (outcome,) = ingest(home, tmp_path / "landing")
     assert outcome.outcome == "rejected" and reason in (outcome.reason or "")
-    assert lake.archived(home, lake.known_deliveries(home)[0]).exists() or not data
+    assert archive.archived(home, lake.known_deliveries(home)[0]).exists() or not data
 
 
 def test_unknown_feed_and_unknown_unit(tmp_path: Path) -> None:
@@ -247,7 +247,8 @@ def change_contract(monkeypatch: pytest.MonkeyPatch, feed: str, column: str, **f
     contracts = load_contracts()
     old = contracts[feed].model_dump()
     old["columns"] = [{**c, **facts} if c["id"] == column else c for c in old["columns"]]
-    monkeypatch.setattr(lake, "load_contracts", lambda: {**contracts, feed: Contract.model_validate(old)})
+    for module in (lake, parsing):
+        monkeypatch.setattr(module, "load_contracts", lambda: {**contracts, feed: Contract.model_validate(old)})
 
 
 def test_fix_then_replay_gives_the_lake_of_a_clean_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

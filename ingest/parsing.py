@@ -1,0 +1,104 @@
+"""One delivery from its archived bytes to its lake file and its quarantine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from hfc.home import Home, replacing
+from ingest import rows
+from ingest.archive import archived
+from ingest.contract import Contract, load_contracts
+from ingest.lake import lake_file, quarantine_file
+from ingest.readers import open_readings
+from ingest.readers.records import Unreadable
+from ingest.staging import normalised, stage
+
+QUARANTINE_LIMIT = 0.20
+MEMORY_LIMIT = "2GB"
+# What a killed process left in the scratch folder is removed after a day.
+LEFTOVER_SECONDS = 86_400
+
+
+def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
+    """Write the delivery's accepted rows to the lake and its refused ones to quarantine; the facts of its outcome."""
+    contract = load_contracts().get(delivery["feed"])
+    facts = {"contract_sha256": contract.sha256 if contract else None}
+    try:
+        if contract is None:
+            raise Unreadable(f"no contract for feed {delivery['feed']}; known feeds: {', '.join(load_contracts())}")
+        if delivery["problem"]:
+            raise Unreadable(delivery["problem"])
+        return facts | _parse_rows(home, contract, delivery)
+    except Unreadable as error:
+        return facts | {"outcome": "rejected", "reason": str(error)}
+
+
+def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dict[str, Any]:
+    path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
+    with _scratch(home) as scratch, _engine(scratch.parent) as connection:
+        readings = open_readings(contract, path, scratch)
+        staged = stage(connection, contract, readings, path.stat().st_size, published_on)
+        rows.judge(connection, contract, staged, published_on)
+        total, bad, duplicate = rows.counts(connection)
+        facts = {"header": staged.header, "rows_in": total}
+        rejected = bad > QUARANTINE_LIMIT * total
+        reason = f"{bad} of {total} rows quarantined (limit 20 %): {rows.main_faults(connection)}" if rejected else None
+        if rejected:
+            rows.refuse_everything(connection, staged)
+        if bad:
+            with replacing(quarantine_file(home, delivery)) as temporary:
+                rows.write_quarantined(connection, staged, delivery["delivery_id"], temporary)
+        if rejected:
+            return {"outcome": "rejected", "reason": reason, "rows_quarantined": total, **facts}
+        with replacing(lake_file(home, delivery)) as temporary:
+            rows.write_accepted(connection, contract, staged, temporary)
+        remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
+    unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
+    if unknown:
+        remarks.append(f"unknown columns: {', '.join(unknown)}")
+    counts = {"rows_accepted": total - bad - duplicate, "rows_quarantined": bad, "rows_duplicate": duplicate}
+    return {"outcome": "loaded", "reason": "; ".join(remarks) or None, **counts, **facts}
+
+
+@contextmanager
+def _scratch(home: Home) -> Iterator[Path]:
+    """A folder of this delivery's own below the home: nothing of a delivery is ever written elsewhere."""
+    home.scratch.mkdir(parents=True, exist_ok=True)
+    for leftover in home.scratch.iterdir():
+        if leftover.lstat().st_mtime < time.time() - LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
+    with TemporaryDirectory(dir=home.scratch) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _engine(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """This process's in-memory database, empty again afterwards: opening one costs more than a small delivery."""
+    connection = _database(scratch)
+    try:
+        yield connection
+    finally:
+        connection.execute("DROP VIEW IF EXISTS plain")
+        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "codes", "failing"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+@lru_cache(maxsize=1)
+def _database(scratch: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / f"duckdb-{os.getpid()}")}
+    )
+    connection.execute("SET enable_progress_bar = false")
+    connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
+    return connection
