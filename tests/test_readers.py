@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -15,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlwt
 from biff import encrypted_xls
 from formats import FORMATS, FUND, FUNDS, Rows, xls, xlsx
 from hypothesis import given, settings
@@ -94,6 +96,37 @@ def test_cells_read_as_excel_shows_them(tmp_path: Path) -> None:
     assert (quarantined[3]["rule"], quarantined[3]["value"]) == ("date", "2024-04-01 12:30:00")
     assert quarantined[3]["raw"][1] == "0.3"
     assert {row[3] for row in found} == {date(2024, 3, 31)}
+
+
+def _xls_with_errors() -> bytes:
+    """Two sheets of one fund each; below the second one's an error, and a formula that came out as one."""
+    book = xlwt.Workbook()
+    for number in (1, 2):
+        sheet = book.add_sheet(f"表{number}")
+        for line, row in enumerate([FUNDS, [f"F{number}", *map(str, FUND[1:])]]):
+            for column, value in enumerate(row):
+                sheet.write(line, column, value)
+    book.get_sheet(1).row(2).set_cell_error(4, "#DIV/0!")
+    book.get_sheet(1).write(2, 5, xlwt.Formula("1/0"))
+    target = io.BytesIO()
+    book.save(target)
+    formula = re.compile(rb"(\x06\x00..\x02\x00\x05\x00..)\x03\0{5}\xff\xff", re.DOTALL)
+    error = b"\x02\0\x2a\0\0\0\xff\xff"  # the result #N/A
+    data, count = formula.subn(lambda found: found[1] + error, target.getvalue())
+    assert count == 1
+    return data
+
+
+@pytest.mark.parametrize("form", ["xlsx", "xls"])
+def test_error_cells_are_faults_not_missing_values(tmp_path: Path, form: str) -> None:
+    def spoil(book: Any) -> None:
+        book["表2"]["E3"] = "#DIV/0!"
+        book["表2"]["F3"] = "#N/A"
+
+    data = _xls_with_errors() if form == "xls" else xlsx([FUNDS, FUND], [FUNDS, ["F2", *FUND[1:]]], change=spoil)
+    loaded(tmp_path, "fund_commitments", data)
+    wrong = [row for row in lake.quarantined_rows(Home(tmp_path / "home")) if row["line"] == 3]
+    assert [row["raw"] for row in wrong] == [["", "", "", "", "#DIV/0!", "#N/A"]]
 
 
 def test_long_numbers_do_not_pretend_to_be_codes(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 from python_calamine import (
     CalamineError,
     CalamineSheet,
-    CalamineWorkbook,
     SheetTypeEnum,
     load_workbook,
 )
 
+from ingest.readers.excel_errors import error_cells
 from ingest.readers.limits import CHUNK, unpacked_limit
 from ingest.readers.records import Unreadable
 
@@ -39,31 +39,30 @@ def sheets(path: Path, scratch: Path) -> Iterator[tuple[str, Iterator[tuple[int,
     Raises:
         Unreadable: damaged, a bomb, or encrypted with another password.
     """
-    workbook = _opened(path, scratch)
-    for sheet in workbook.sheets_metadata:
-        if sheet.typ == SheetTypeEnum.WorkSheet:
-            yield sheet.name, _rows(workbook.get_sheet_by_name(sheet.name))
-
-
-def _opened(path: Path, scratch: Path) -> CalamineWorkbook:
     path = _decrypted(path, scratch / "decrypted")
-    _check_archive(path)
+    may_hold_errors = _check_archive(path)
     try:
-        return load_workbook(BytesIO(path.read_bytes()))  # from a path, the suffix would decide the format
+        workbook = load_workbook(BytesIO(path.read_bytes()))  # from a path, the suffix would decide the format
     except CalamineError as error:
         raise Unreadable(f"unreadable: the workbook is damaged: {error}") from None
+    errors = error_cells(path) if may_hold_errors else {}
+    for number, sheet in enumerate(workbook.sheets_metadata):
+        if sheet.typ == SheetTypeEnum.WorkSheet:
+            yield sheet.name, _rows(workbook.get_sheet_by_name(sheet.name), errors.get(number, {}))
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(path: Path) -> bool:
     """Unpack every member of a zip archive once, to nowhere: what it really holds, not what it says it holds.
+
+    Gives whether the workbook may hold error cells, of which no other sort of file says anything before it is read.
 
     Raises:
         Unreadable: broken, a bomb, a member outside the archive, or an XML document type (which could hold entities).
     """
     with open(path, "rb") as handle:
         if handle.read(2) != b"PK":
-            return
-    size, limit = 0, unpacked_limit(path)
+            return True
+    errors, size, limit = False, 0, unpacked_limit(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -78,11 +77,14 @@ def _check_archive(path: Path) -> None:
                         size += len(data)
                         if size > limit:
                             raise Unreadable(f"unreadable: the archive holds more than {limit >> 20} MiB")
-                        if b"<!DOCTYPE" in before + data or b"<!ENTITY" in before + data:
+                        text = before + data
+                        errors = errors or b't="e"' in text or b"t='e'" in text
+                        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
                             raise Unreadable("unreadable: the workbook's XML declares a document type or an entity")
                         before = data[-8:]
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise Unreadable(f"unreadable: the archive is broken: {error}") from None
+    return errors
 
 
 def _decrypted(path: Path, target: Path) -> Path:
@@ -113,8 +115,8 @@ def _decrypted(path: Path, target: Path) -> Path:
     return target
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
-    """Every row from the sheet's first cell on, merged ranges filled."""
+def _rows(sheet: CalamineSheet, errors: dict[int, dict[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """Every row from the sheet's first cell on, its error cells put in and merged ranges filled."""
     if sheet.start is None:
         return
     offset = [""] * sheet.start[1]
@@ -122,6 +124,8 @@ def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
     filling: list[tuple[int, int, int, str]] = []
     for index, row in enumerate(sheet.iter_rows()):
         cells = offset + [_text(value) for value in row]
+        for column, text in errors.get(index, {}).items():
+            cells[column : column + 1] = [text]
         filling = [merged for merged in filling if merged[0] >= index]
         filling += [(bottom, left, right, cells[left]) for bottom, left, right in starting.get(index, ())]
         for _, left, right, text in filling:
