@@ -339,6 +339,22 @@ def test_parquet_in_bulk_and_row_by_row_give_the_same_lake(tmp_path: Path, monke
     assert first[1][0][:3] == (2, ["date"], "2024-01-02 12:00:00")
 
 
+def test_parquet_columns_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["line", "number", "wanted", "c0", 'a"b', "甲", "甲", "cells", "block"]
+    values = [pa.array([str(value)] * 9 + ["?"]) for value in FUND[1:]]
+    keys = pa.array([f"F{number}" for number in range(10)])
+    table = pa.table([keys, *values, *[keys] * len(names)], names=[*FUNDS, *names])
+    pq.write_table(table, tmp_path / "file")
+    monkeypatch.setattr(staging, "SCAN_BYTES", 0)
+    outcome, _ = loaded(tmp_path, "fund_commitments", (tmp_path / "file").read_bytes())
+    assert (outcome.rows_accepted, outcome.rows_quarantined) == (9, 1), outcome
+    assert outcome.reason == f"unknown columns: {', '.join(dict.fromkeys(names))}"
+    for taken in ("变动编号", "file_row_number"):
+        pq.write_table(pa.table([keys, *values, keys], names=[*FUNDS, taken]), tmp_path / "file")
+        outcome, _ = loaded(tmp_path / taken, "fund_commitments", (tmp_path / "file").read_bytes())
+        assert outcome.outcome == "rejected" and ("twice" in outcome.reason or "file_row_number" in outcome.reason)
+
+
 def test_parquet_bulk_reading_tells_single_rows(tmp_path: Path) -> None:
     (reading,) = parquet_readings(_typed_parquet(tmp_path / "typed", 40), tmp_path)
     assert reading.cells and reading.count and reading.count() == 40

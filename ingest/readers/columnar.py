@@ -41,22 +41,22 @@ def parquet_readings(path: Path, scratch: Path) -> list[Reading]:
     return readings_of(path, *run("Parquet", path, scratch))
 
 
-def readings_of(path: Path, columns: list[tuple[str, str]], rows: int) -> list[Reading]:
+def readings_of(path: Path, header: list[str], columns: list[tuple[str, str]], rows: int) -> list[Reading]:
     """The readings of a file whose `facts` are known."""
-    select, source = _select(columns), _source(path)
-    wanted = "SEMI JOIN wanted ON file_row_number + 1 = line ORDER BY file_row_number"
+    query = f"{_select(columns)} FROM {_source(path)}"
+    wanted = "SEMI JOIN wanted ON file_row_number + 1 = wanted.number ORDER BY file_row_number"
     return [
         Reading(
-            records=partial(_records, [name for name, _ in columns], f"{select} FROM {source})"),
-            scan=lambda skip, width: f"({select} FROM {source}))",
+            records=partial(_records, header, query),
+            scan=lambda skip, width: f"({query})",
             count=lambda: rows,
-            cells=partial(_cells, f"{select} FROM {source}, file_row_number = true) {wanted}"),
+            cells=partial(_cells, f"{query} {wanted}"),
         )
     ]
 
 
 def facts(path: Path) -> list[Any]:
-    """Names and types of the columns, and how many rows there are; every value is decoded once.
+    """The header, names and types of the columns, and how many rows there are; every value is decoded once.
 
     A damaged file can make DuckDB give up the whole database: this runs in a child (see `ingest.readers.child`).
 
@@ -64,8 +64,8 @@ def facts(path: Path) -> list[Any]:
         Unreadable: as `parquet_readings`.
     """
     cursor, source = _cursor(), _source(path)
-    columns = [(name, kind) for name, kind, *_ in cursor.execute(f"DESCRIBE FROM {source})").fetchall()]
-    (rows,) = cursor.execute(f"SELECT count(*) FROM {source})").fetchall()[0]
+    columns = [(name, kind) for name, kind, *_ in cursor.execute(f"DESCRIBE FROM {source}").fetchall()[:-1]]
+    (rows,) = cursor.execute(f"SELECT count(*) FROM {source}").fetchall()[0]
     for name, kind in columns:
         if kind.endswith("]") or kind.startswith(_NESTED):
             raise Unreadable(f"unreadable: column {name} holds nested values ({kind})")
@@ -74,15 +74,17 @@ def facts(path: Path) -> list[Any]:
     if rows * len(columns) * CELL_BYTES > max(UNPACKED_FLOOR, RATIO_LIMIT * path.stat().st_size):
         raise Unreadable(f"unreadable: {path.stat().st_size} bytes of Parquet hold {rows} rows")
     lengths = ", ".join(f"max(strlen(c{index}))" for index in range(len(columns)))
-    longest = cursor.execute(f"SELECT {lengths} FROM ({_select(columns)} FROM {source}))").fetchall()[0]
+    longest = cursor.execute(f"SELECT {lengths} FROM ({_select(columns)} FROM {source})").fetchall()[0]
     if any(length and length > CELL_LIMIT for length in longest):
         raise Unreadable(f"unreadable: a cell of more than {CELL_LIMIT} bytes")
-    return [columns, rows]
+    # As the file names them: DuckDB gives the second of two equal names another one.
+    schema = cursor.execute(f"SELECT name FROM parquet_schema({_literal(str(path))})").fetchall()
+    return [[name for (name,) in schema[1:]], columns, rows]
 
 
 def _source(path: Path) -> str:
-    """The file as DuckDB names it, open for one more option. Text without an annotation is text all the same."""
-    return f"read_parquet({_literal(str(path))}, binary_as_string = true"
+    """The file for DuckDB, its last column the row's number. Text without an annotation is text all the same."""
+    return f"read_parquet({_literal(str(path))}, binary_as_string = true, file_row_number = true)"
 
 
 def _select(columns: list[tuple[str, str]]) -> str:
@@ -126,12 +128,15 @@ def _cells(query: str, lines: Sequence[int]) -> Iterator[list[str]]:
     import pyarrow as pa  # not for the child, which would take a moment longer
 
     cursor = _cursor()
-    cursor.register("wanted", pa.table({"line": pa.array(lines, pa.int64())}))
+    cursor.register("wanted", pa.table({"number": pa.array(lines, pa.int64())}))
     for batch in _batches(cursor, query):
         yield from batch
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[list[str]]]:
-    result = cursor.execute(query)
-    while rows := result.fetchmany(BATCH):
-        yield [[cell or "" for cell in row] for row in rows]
+    try:
+        result = cursor.execute(query)
+        while rows := result.fetchmany(BATCH):
+            yield [[cell or "" for cell in row] for row in rows]
+    except duckdb.Error as error:
+        raise Unreadable(f"unreadable: the Parquet is damaged: {type(error).__name__}") from None
