@@ -29,11 +29,16 @@ Rows = Iterable[tuple[int, list[str]]]
 Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Rows]]]
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 # Each module has `sheets(path, scratch)`: pairs of a sheet's name and its rows, each a number and its cells.
-_MODULES = {"workbook": "ingest.readers.excel", "HTML": "ingest.readers.html", "JSON": "ingest.readers.documents"}
+_MODULES = {
+    "workbook": "ingest.readers.excel",
+    "HTML": "ingest.readers.html",
+    "JSON": "ingest.readers.documents",
+    "SDMX-ML": "ingest.readers.series.sdmx_xml",
+}
 
 
 def isolated(form: str, path: Path, scratch: Path) -> list[Reading]:
-    """Every sheet of a delivery of `form`: workbook, HTML or JSON.
+    """Every sheet of a delivery of `form`: workbook, HTML, JSON or SDMX-ML.
 
     Raises:
         Unreadable: refused by the reader, or the reader needed more than its limits or crashed.

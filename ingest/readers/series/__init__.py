@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.contract import Contract, Editions
+from ingest.readers.child import isolated
 from ingest.readers.records import Reading, Unreadable
 from ingest.readers.series.answers import easyquery_observations, read_json, world_bank_observations
 from ingest.readers.series.observations import Observation, observation_records
@@ -15,7 +16,6 @@ from ingest.readers.series.portal import portal_observations
 from ingest.readers.series.sdmx_csv import csv_observations, sdmx_delimiter
 from ingest.readers.series.sdmx_json import is_sdmx_json, json_observations
 from ingest.readers.series.sdmx_xml import xml_observations
-from ingest.readers.series.workbook import workbook_sheets
 from ingest.readers.series.yearbook import sheet_observations
 from ingest.readers.text import read_records, utf8_copy
 
@@ -29,16 +29,22 @@ def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) ->
         Unreadable: no known form of published statistics.
     """
     if "(.xls" in kind:
-        return _of_workbook(contract, workbook_sheets(path, scratch))
+        return _of_sheets(contract, isolated("workbook", path, scratch))
     if kind != "text":
         raise Unreadable(f"unreadable: the bytes are {kind}, which holds no known form of public statistics")
-    observations = _of_text(contract, utf8_copy(path, scratch))
+    path = utf8_copy(path, scratch)
+    with open(path, encoding="utf-8-sig") as handle:
+        head = handle.read(HEAD).lstrip()
+    if head.startswith("<") and "sdmx.org" not in head:
+        return _of_sheets(contract, isolated("HTML", path, scratch))
+    assert contract.editions
+    observations = _of_text(contract.editions, head, path, scratch)
     return [Reading(records=lambda: observation_records(contract, observations()))]
 
 
-def _of_workbook(contract: Contract, sheets: list[Reading]) -> list[Reading]:
+def _of_sheets(contract: Contract, sheets: list[Reading]) -> list[Reading]:
     """A reading of each sheet; one without a table gives no header, which staging remarks."""
-    assert contract.editions is not None
+    assert contract.editions
     found = {sheet.sheet: sheet_observations(contract.editions, sheet) for sheet in sheets}
     if not any(found.values()):
         raise Unreadable("missing table: no sheet has the name of a known area beside a number")
@@ -48,14 +54,10 @@ def _of_workbook(contract: Contract, sheets: list[Reading]) -> list[Reading]:
     ]
 
 
-def _of_text(contract: Contract, path: Path) -> Callable[[], Iterable[Observation]]:
+def _of_text(editions: Editions, head: str, path: Path, scratch: Path) -> Callable[[], Iterable[Observation]]:
     """The observations of a text, whose beginning tells its form."""
-    editions = contract.editions
-    assert editions is not None
-    with open(path, encoding="utf-8-sig") as handle:
-        head = handle.read(HEAD).lstrip()
     if head.startswith("<"):
-        return partial(xml_observations, editions.sdmx, path)
+        return partial(xml_observations, editions.sdmx, *isolated("SDMX-ML", path, scratch))
     if head.startswith(("{", "[")):
         return _of_json(editions, read_json(path))
     if delimiter := sdmx_delimiter(head.splitlines()[0]):

@@ -57,9 +57,9 @@ def _preamble(editions: Editions, lines: list[Record]) -> dict[str, str]:
 def _database(editions: Editions, header: Record, is_regional: bool) -> str:
     """The name of the database whose export does not say it: by how often its periods come."""
     period = next(filter(None, header.cells[1:]))
-    frequency: Frequency | None = (
-        "Q" if "季" in period else "M" if "月" in period else "A" if re.fullmatch(r"\d{4}年?", period) else None
-    )
+    frequency: Frequency | None = None
+    if match := re.fullmatch(r"\d{4}(年?|年\d{1,2}月|年第?[1-4一二三四]季度|[ABCD])", period):
+        frequency = "M" if "月" in match.group(1) else "A" if match.group(1) in ("", "年") else "Q"
     if frequency is None:
         names = " or ".join(editions.portal.preamble["dataset"])
         raise Unreadable(f"missing required preamble line {names}, and {period} tells no frequency")

@@ -97,13 +97,11 @@ def _cell(sdmx: Sdmx, header: _Header, record: Record) -> Cell:
     if action not in _ACTIONS:
         raise refused(f"line {record.line}: ACTION {action} is none of {', '.join(filter(None, _ACTIONS))}")
     components = {name: text for name, text in texts.items() if name not in _FIXED}
-    return Cell(record.line, _structure(sdmx, texts, record.line), components, labels, is_deleted=action == "D")
+    return Cell(record.line, _structure(sdmx, texts), components, labels, is_deleted=action == "D")
 
 
-def _structure(sdmx: Sdmx, texts: dict[str, str], line: int) -> Structure:
+def _structure(sdmx: Sdmx, texts: dict[str, str]) -> Structure:
     if "KEY" in texts:
         return Structure(sdmx.keyed_provider, texts["KEY"].partition(".")[0])
-    named = texts.get("STRUCTURE_ID") or texts.get("DATAFLOW") or ""
-    if not (structure := structure_of(named)):
-        raise refused(f"line {line}: {named or 'nothing'} names no structure as AGENCY:ID(VERSION)")
-    return structure
+    # A row that names none has no provider, and is refused for that.
+    return structure_of(texts.get("STRUCTURE_ID") or texts.get("DATAFLOW") or "") or Structure("", "")

@@ -108,12 +108,12 @@ def _meaning(component: dict[str, Any], index: Any, what: str) -> str:
         return ";".join(_meaning(component, one, what) for one in index)
     values = component.get("values")
     if index is None or not values:
-        return "" if index is None or what == "name" else index
+        return "" if index is None or what == "name" else str(index)
     value = values[int(index)]
     if not isinstance(value, dict):
         return "" if value is None else str(value)
     found = value.get(what) or (value.get("value") or value.get("name") if what == "id" else "") or ""
-    return found if isinstance(found, str) else next(iter(found.values()))
+    return str(found if isinstance(found, str) else next(iter(found.values())))
 
 
 def _named_structure(structure: dict[str, Any], data: dict[str, Any], document: dict[str, Any]) -> Structure:
