@@ -314,6 +314,13 @@ def test_query_service_keeps_exact_digits_and_tells_missing_from_zero(
         (answer().replace("A01", "A02", 1), "required in indicator (1)"),
         (answer()[:-3], "unreadable: line 1: no JSON"),
         ("[" * 100_000, "unreadable: the JSON is nested too deep"),
+        (
+            answer().replace("湖南省", "\\ud800").replace("430000", "x"),
+            "unreadable: value 1 holds neither text nor a number",
+        ),
+        (answer().replace("湖南省", "\\u0000").replace("430000", "x"), "unreadable: value 1 holds a NUL character"),
+        (answer('{"data":[1],"hasdata":true}'), "number in value (1)"),
+        (answer('{"data":1e18,"hasdata":true}'), "range in value (1)"),
         ('{"series": 1}', "JSON of no known form"),
     ],
 )

@@ -39,9 +39,13 @@ def observation_records(contract: Contract, observations: Iterable[Observation])
         try:
             series_key, attributes = canonical_json(observation.dimensions), canonical_json(observation.attributes)
             cells = {**vars(observation), "series_key": series_key, "attributes": attributes}
-            yield Record(observation.line, [normalise(cells[column.id]) for column in contract.columns])
-        except TypeError:
+            record = Record(observation.line, [normalise(cells[column.id]) for column in contract.columns])
+            text = "".join(record.cells).encode()
+        except (TypeError, UnicodeEncodeError):
             raise Unreadable(f"unreadable: value {observation.line} holds neither text nor a number") from None
+        if b"\0" in text:
+            raise Unreadable(f"unreadable: value {observation.line} holds a NUL character")
+        yield record
 
 
 def canonical_json(values: Mapping[str, str]) -> str:
