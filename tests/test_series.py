@@ -21,6 +21,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hfc import warehouse
 from hfc.home import Home
 from ingest import lake
 from ingest.contract import load_contracts
@@ -756,3 +757,44 @@ def test_every_cell_of_a_yearbook_table_is_a_row(tmp_path_factory: pytest.TempPa
     rows = [[name, *cells] for name, cells in zip(names, table, strict=True)]
     loaded = load(folder, workbook(["表(2019年)"], ["地区", "甲", "乙", "丙"], *rows), "yearbook.xlsx")
     assert [row["value"] for row in loaded] == [cell for cells in table for cell in cells]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The published table
+
+
+def test_published_series_are_the_latest_vintage_with_codes_of_areas(tmp_path: Path) -> None:
+    portal = "数据库：分省年度数据\n指标：地区生产总值(亿元)\n地区,2023年,2022年\n湖南省,{},48670.4\n"
+    first, rest = message("imf_2.0.csv").split("\n", 1)
+    deliveries = {
+        "gdp__20240301.csv": portal.format("50012.9"),
+        "gdp__20260312.csv": portal.format("50667.5"),
+        "cpi__20240601.csv": "\n".join([first, *rest.splitlines()[:2]]),
+        "cpi__20240701.csv": "\n".join([first, rest.splitlines()[0].replace(",R,", ",D,")]),
+        "answer__20240701.json": answer('{"data":0,"hasdata":false}'),
+        "money__20240701.xml": message("eurostat_structure_specific.xml"),
+        "yearbook__20240701.xlsx": workbook(
+            ["3-1 人口(2022年)"], ["地区", "人口(万人)"], ["地方合计", 9], ["长沙", 1042]
+        ),
+    }
+    for name, data in deliveries.items():
+        assert ingest(tmp_path, data, name).outcome == "loaded"
+    home = Home(tmp_path / "home")
+    warehouse.build(home)
+    with duckdb.connect(str(home.candidate), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT indicator, area_code, period, value::VARCHAR, unit, obs_status, published_on::VARCHAR "
+            "FROM published.public_series ORDER BY ALL"
+        ).fetchall()
+    assert found == [
+        ("B1GQ", None, "2023-Q3", "1032610.0000000000", "CP_MEUR ×10^6", "A", "2024-07-01"),
+        ("B1GQ", None, "2023-Q4", "1036180.0000000000", "CP_MEUR ×10^6", "B", "2024-07-01"),
+        ("B1GQ", None, "2024-Q1", None, "CP_MEUR ×10^6", "M", "2024-07-01"),
+        ("CPI_ALL", None, "2024-03", None, "IX", "M", "2024-07-01"),
+        ("CPI_ALL", None, "2024-04", "121.5000000000", "IX ×10^6", "E", "2024-06-01"),
+        ("人口", "000000", "2022", "9.0000000000", "万人", "A", "2024-07-01"),
+        ("人口", "430100", "2022", "1042.0000000000", "万人", "A", "2024-07-01"),
+        ("地区生产总值", "430000", "2022", "48670.4000000000", "亿元", "A", "2024-03-01"),
+        ("地区生产总值", "430000", "2023", "50667.5000000000", "亿元", "A", "2026-03-12"),
+        ("地区生产总值_累计值", "430000", "2018-Q1", None, "亿元", "M", "2024-07-01"),
+    ]
