@@ -157,6 +157,7 @@ def test_portal_values_without_label_or_period_are_refused_not_lost(tmp_path: Pa
     [
         ("数据库：年度数据\n指标,2024年\n数据来源：国家统计局\n", "empty: a header without a row"),
         ("数据库：年度数据\n名称,2024年\n甲,1\n", "no header line begins with 地区 or 指标"),
+        ("　\n　", "no header line begins with 地区 or 指标"),
         ("数据库：年度数据\n指标,,\n甲,1\n", "no period in the header on line 2"),
         ("数据库：分省年度数据\n地区,2024年\n湖南省,1\n", "missing required preamble line 指标"),
         ("指标,最近一期\n甲,1\n", "missing required preamble line 数据库"),
@@ -168,6 +169,27 @@ def test_portal_values_without_label_or_period_are_refused_not_lost(tmp_path: Pa
 def test_bad_portal_exports_are_rejected(tmp_path: Path, data: str, reason: str) -> None:
     outcome = ingest(tmp_path, data)
     assert outcome.outcome == "rejected" and reason in (outcome.reason or ""), outcome.reason
+
+
+@pytest.mark.parametrize("make", ["tabs", "workbook", "old workbook", "HTML"])
+def test_an_export_of_the_portal_reads_the_same_in_every_format(tmp_path: Path, make: str) -> None:
+    lines = [["数据库：分省年度数据"], ["指标：地区生产总值(亿元)"], ["时间：最近2年"], ["地区", "2024年", "2023年"]]
+    lines += [["湖南省", "53084.7", "50667.5"], ["广东省", "141488.9", ""], ["数据来源：国家统计局"]]
+    data = {
+        "tabs": lambda: "\n".join("\t".join(line) for line in lines).encode("gb18030"),
+        "workbook": lambda: workbook(*lines),
+        "old workbook": lambda: old_workbook(*lines),
+        "HTML": lambda: (
+            "<table>" + "".join("<tr>" + "".join(f"<td>{c}</td>" for c in r) + "</tr>" for r in lines) + "</table>"
+        ).encode(),
+    }[make]()
+    rows = load(tmp_path, data, "gdp.xls")
+    assert select(rows, "dataset", "indicator", "unit", "area", "period", "value") == [
+        ("分省年度数据", "地区生产总值", "亿元", "湖南省", "2024", Decimal("53084.7")),
+        ("分省年度数据", "地区生产总值", "亿元", "湖南省", "2023", Decimal("50667.5")),
+        ("分省年度数据", "地区生产总值", "亿元", "广东省", "2024", Decimal("141488.9")),
+        ("分省年度数据", "地区生产总值", "亿元", "广东省", "2023", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -571,6 +593,8 @@ ERROR = (
         (message("imf_2.0.csv", "IMF.STA:CPI(5.0.0),D", "CPI,D"), "required in provider (1)"),
         (message("imf_2.0.csv", "2024-M02", "2024-M03"), "conflicting_key in provider (2)"),
         (message("imf_2.0.csv", ",L1\n", ",L1,L2\n"), "required in series_key (1)"),
+        (message("imf_2.0.csv", "D,CHN,CPI_ALL", "D,CHN,"), "required in series_key (1)"),
+        (message("oecd_2.0.json", '"name":"Value"}', '"name":"Value"},{"id":"OTHER"}'), "several measures"),
     ],
 )
 def test_bad_messages_are_rejected(tmp_path: Path, data: str, reason: str) -> None:
@@ -736,7 +760,7 @@ def test_year_of_the_sheet_and_values_without_an_area(tmp_path: Path) -> None:
         ),
         (workbook(["2018-2019年人口"], ["地区", "人数"], ["湖南", 1]), "missing year"),
         (workbook(["地区", "人数"], ["湖南", 1], sheet="2019"), "missing title: no Chinese title"),
-        (workbook(["人口(2019年)"], ["湖南", 1]), "missing header: nothing above row 2 of sheet Sheet1"),
+        (workbook(["人口(2019年)"], ["单位数"], ["湖南", 1]), "missing header: nothing above row 3 of sheet Sheet1"),
         (workbook(["人口(2019年)"], ["地区", "人数"], ["湖南", 1, 2]), "missing header: column 3 of sheet Sheet1"),
         (workbook(["年份", "全国", "城镇"], ["2019", 1, 2]), "missing table: no sheet has the name of a known area"),
         (workbook(["人口(2019年)"], ["地区", "人数", "人数"], ["湖南", 1, 2]), "conflicting_key in provider (2)"),

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest.contract import Contract, Editions
+from ingest.contract import Contract, Editions, normalise
 from ingest.readers.child import isolated
 from ingest.readers.records import Reading, Unreadable
 from ingest.readers.series.answers import easyquery_observations, read_json, world_bank_observations
@@ -45,13 +45,22 @@ def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) ->
 def _of_sheets(contract: Contract, sheets: list[Reading]) -> list[Reading]:
     """A reading of each sheet; one without a table gives no header, which staging remarks."""
     assert contract.editions
-    found = {sheet.sheet: sheet_observations(contract.editions, sheet) for sheet in sheets}
-    if not any(found.values()):
+    found = [(sheet.sheet, _of_sheet(contract.editions, sheet)) for sheet in sheets]
+    if not any(rows for _, rows in found):
         raise Unreadable("missing table: no sheet has the name of a known area beside a number")
     return [
         Reading(records=partial(observation_records, contract, rows) if rows else partial(iter, ()), sheet=name)
-        for name, rows in found.items()
+        for name, rows in found
     ]
+
+
+def _of_sheet(editions: Editions, sheet: Reading) -> list[Observation]:
+    """The observations of an export of the portal, which begins with its preamble, or of a yearbook's table."""
+    first = next((record.cells for record in sheet.records()), [""])
+    label, colon, _ = normalise(next(filter(None, first), "")).partition(":")
+    if colon and label in {name for names in editions.portal.preamble.values() for name in names}:
+        return list(portal_observations(editions, sheet.records()))
+    return sheet_observations(editions, sheet)
 
 
 def _of_text(editions: Editions, head: str, path: Path, scratch: Path) -> Callable[[], Iterable[Observation]]:
@@ -60,9 +69,10 @@ def _of_text(editions: Editions, head: str, path: Path, scratch: Path) -> Callab
         return partial(xml_observations, editions.sdmx, *isolated("SDMX-ML", path, scratch))
     if head.startswith(("{", "[")):
         return _of_json(editions, read_json(path))
-    if delimiter := sdmx_delimiter(head.splitlines()[0]):
+    if delimiter := sdmx_delimiter(head.partition("\n")[0]):
         return partial(csv_observations, editions.sdmx, path, delimiter)
-    return lambda: portal_observations(editions, read_records(path, ","))
+    delimiter = "\t" if "\t" in head and "\t," not in head else ","
+    return lambda: portal_observations(editions, read_records(path, delimiter))
 
 
 def _of_json(editions: Editions, document: Any) -> Callable[[], Iterable[Observation]]:

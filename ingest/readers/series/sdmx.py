@@ -65,11 +65,13 @@ def observation_of(sdmx: Sdmx, cell: Cell, dimensions: Collection[str]) -> Obser
     status = _status(sdmx, printed_status)
     spent = {*dimensions, *sdmx.period, *sdmx.value, *(sdmx.status if status == printed_status else ())}
     attributes = {name: text for name, text in found.items() if name not in spent}
+    key = [name for name in dimensions if name not in (*sdmx.period, *sdmx.ignored)]
     return Observation(
         line=cell.line,
         provider=cell.structure.agency,
         dataset=cell.structure.id,
-        dimensions={name: found[name] for name in found if name in dimensions and name not in sdmx.period},
+        # A key with a gap names no series: its value is refused for that.
+        dimensions={name: found[name] for name in key} if found.keys() >= set(key) else {},
         indicator=_first(found, sdmx.title) or _first({**found, **cell.labels}, sdmx.indicator) or cell.structure.id,
         period=canonical_period(_first(found, sdmx.period)),
         value="" if value.casefold() in _NOT_A_NUMBER else value,

@@ -53,11 +53,12 @@ class _DataSet:
         self._data = data
         self._dimensions = {level: structure["dimensions"].get(level) or [] for level in _LEVELS}
         self._attributes = structure.get("attributes") or {}
-        self._measures = len((structure.get("measures") or {}).get("observation") or [None])
         self.dimensions = {d["id"] for level in _LEVELS for d in self._dimensions[level]}
         empty = [d["id"] for level in _LEVELS for d in self._dimensions[level] if not d.get("values")]
         if empty:
             raise ValueError(f"dimension {empty[0]} has no value")
+        if len((structure.get("measures") or {}).get("observation") or []) > 1:
+            raise ValueError("several measures of one observation")
         self.structure = _named_structure(structure, data, document)
 
     def cells(self) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
@@ -77,7 +78,7 @@ class _DataSet:
     ) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
         for place, values in observations.items():
             own = self._keyed("observation", place)
-            stated = self._stated("observation", values[self._measures :])
+            stated = self._stated("observation", values[1:])
             found = [*base, *self._of_groups([index for _, index in (*key, *own)]), *own, *stated]
             components = {c["id"]: text for c, index in found if (text := _meaning(c, index, "id"))}
             labels = {c["id"]: text for c, index in found if (text := _meaning(c, index, "name"))}

@@ -23,7 +23,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _TABLE_NUMBER = re.compile(r"^\d+[-.]\d+(-\d+)?\s*")
 _YEAR_BRACKET = re.compile(r"\(?\s*(?:19|20)\d\d\s*年?[底末]?\s*\)?")
 _STEMS = ("", "甲", "乙", "丙", "丁")
-_UNIT = re.compile(r"\(?(?:计量)?单位:?(.*?)\)?")
+_UNIT = re.compile(r"\(?(?:计量)?单位(:?)(.*?)\)?")
 
 
 @dataclass
@@ -59,8 +59,8 @@ def sheet_observations(editions: Editions, sheet: Reading) -> list[Observation]:
     title, unit = "", ""
     for blocks in _blocks(editions, sheet.sheet or "", rows, columns, width):
         above = [cell for record in blocks[0].above for cell in record.cells]
-        title = _title(above) or title
-        unit = _unit(above) or unit
+        title = _title(editions, above) or title
+        unit = _unit(editions, above) or unit
         for block in blocks:
             found += _melt(editions, block, title, unit)
     return found
@@ -141,7 +141,7 @@ def _header(editions: Editions, between: list[Record], columns: list[int]) -> li
 
 def _is_header(editions: Editions, record: Record, columns: list[int]) -> bool:
     """Whether a record is of a header: it labels the areas, or several texts stand side by side."""
-    texts = {cell for cell in record.cells if cell and not _UNIT.fullmatch(cell)}
+    texts = {cell for cell in record.cells if cell and _unit_cell(editions, cell) is None}
     return len(texts) > 1 or _names_areas(editions, record, columns)
 
 
@@ -149,19 +149,27 @@ def _names_areas(editions: Editions, record: Record, columns: list[int]) -> bool
     return any(editions.is_area_label(record.cells[column]) for column in columns)
 
 
-def _title(cells: Iterable[str]) -> str:
+def _title(editions: Editions, cells: Iterable[str]) -> str:
     """The Chinese title above a table, unless it is a continuation's."""
-    texts = (cell for cell in cells if _CHINESE.search(cell) and not _UNIT.fullmatch(cell))
+    texts = (cell for cell in cells if _CHINESE.search(cell) and _unit_cell(editions, cell) is None)
     title = next(texts, "")
     return "" if re.search(r"续表|\(续\)", title) else title
 
 
-def _unit(cells: list[str]) -> str:
+def _unit(editions: Editions, cells: list[str]) -> str:
     """What a cell 单位 above a table states, in it or in the cell beside it."""
     for cell, beside in zip(cells, [*cells, ""][1:], strict=True):
-        if match := _UNIT.fullmatch(re.sub(r"\s+", "", cell)):
-            return match.group(1) or beside
+        if (stated := _unit_cell(editions, cell)) is not None:
+            return stated or beside
     return ""
+
+
+def _unit_cell(editions: Editions, cell: str) -> str | None:
+    """The unit of a cell 单位:亿元; nothing of a cell 单位, and None of a cell such as 单位数."""
+    match = _UNIT.fullmatch(re.sub(r"\s+", "", cell))
+    if not match or not (match.group(1) or not match.group(2) or editions.is_unit(match.group(2))):
+        return None
+    return match.group(2)
 
 
 def _melt(editions: Editions, block: _Block, title: str, unit: str) -> Iterator[Observation]:
