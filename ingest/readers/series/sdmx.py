@@ -60,11 +60,13 @@ def dimensions_among(sdmx: Sdmx, structure: Structure, ids: Iterable[str]) -> se
 def observation_of(sdmx: Sdmx, cell: Cell, dimensions: Collection[str]) -> Observation:
     """The observation of the feed. The value stands as printed: a multiplier is told in the unit, never applied."""
     found = {name: value for name, value in cell.components.items() if value and name not in sdmx.ignored}
-    value = "" if cell.is_deleted else _first(found, sdmx.value)
-    printed_status = _first(found, sdmx.status)
+    folded = {name.upper(): text for name, text in found.items()}
+    value = "" if cell.is_deleted else _first(folded, sdmx.value)
+    printed_status = _first(folded, sdmx.status)
     status = _status(sdmx, printed_status)
     spent = {*dimensions, *sdmx.period, *sdmx.value, *(sdmx.status if status == printed_status else ())}
     attributes = {name: text for name, text in found.items() if name not in spent}
+    named = folded | {name.upper(): label for name, label in cell.labels.items() if label}
     key = [name for name in dimensions if name not in (*sdmx.period, *sdmx.ignored)]
     return Observation(
         line=cell.line,
@@ -72,23 +74,24 @@ def observation_of(sdmx: Sdmx, cell: Cell, dimensions: Collection[str]) -> Obser
         dataset=cell.structure.id,
         # A key with a gap names no series: its value is refused for that.
         dimensions={name: found[name] for name in key} if found.keys() >= set(key) else {},
-        indicator=_first(found, sdmx.title) or _first({**found, **cell.labels}, sdmx.indicator) or cell.structure.id,
-        period=canonical_period(_first(found, sdmx.period)),
+        indicator=_first(folded, sdmx.title) or _first(named, sdmx.indicator) or cell.structure.id,
+        period=canonical_period(_first(folded, sdmx.period)),
         value="" if value.casefold() in _NOT_A_NUMBER else value,
-        unit=_unit(_first(found, sdmx.unit), _first(found, sdmx.multiplier)),
+        unit=_unit(_first(folded, sdmx.unit), _first(folded, sdmx.multiplier)),
         obs_status=status,
         attributes={**attributes, "ACTION": "D"} if cell.is_deleted else attributes,
     )
 
 
 def _first(components: Mapping[str, str], ids: Iterable[str]) -> str:
-    """The first of the components that is there; ids in the case that the provider prints them in."""
-    folded = {name.upper(): value for name, value in components.items()}
-    return next((folded[name] for name in ids if folded.get(name)), "")
+    """The first of the components that is there."""
+    return next((components[name] for name in ids if name in components), "")
 
 
 def _status(sdmx: Sdmx, printed: str) -> str:
     """The one status of CL_OBS_STATUS that a flag means; of several flags the one that the contract lists first."""
+    if printed in sdmx.flags or not printed:
+        return sdmx.flags.get(printed, "")
     flags = {printed, *re.split(r"[\s,;]+", printed), *(printed if printed.islower() else "")}
     return next((status for flag, status in sdmx.flags.items() if flag in flags), printed)
 
