@@ -25,6 +25,8 @@ from hfc import warehouse
 from hfc.home import Home
 from ingest import lake
 from ingest.contract import load_contracts
+from ingest.readers.records import Reading, Record, Unreadable
+from ingest.readers.series.yearbook import sheet_observations
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "realdata"
@@ -743,9 +745,9 @@ def test_years_across_are_the_periods(tmp_path: Path) -> None:
 
 def test_year_of_the_sheet_and_values_without_an_area(tmp_path: Path) -> None:
     rows = [[name, number] for number, name in enumerate(["北京", "天津", "河北", "山西", "上海"], start=7)]
-    data = workbook(["人口"], ["地区", "人数(人)"], *rows, ["", "12.5"], sheet="2019年")
+    data = workbook(["人口"], ["地区", "人数(人)"], *rows, ["", "12.5"], ["兵团", "…"], sheet="2019年")
     outcome = ingest(tmp_path, data, "population.xlsx")
-    assert (outcome.outcome, outcome.rows_in, outcome.rows_quarantined) == ("loaded", 6, 1)
+    assert (outcome.outcome, outcome.rows_in, outcome.rows_quarantined) == ("loaded", 7, 1)
     (refused,) = lake.quarantined_rows(Home(tmp_path / "home"))
     assert (refused["line"], refused["rule"], refused["column"]) == (8, "required", "series_key")
     assert {row["period"] for row in rows_of(tmp_path)} == {"2019"}
@@ -822,3 +824,10 @@ def test_published_series_are_the_latest_vintage_with_codes_of_areas(tmp_path: P
         ("地区生产总值", "430000", "2023", "50667.5000000000", "亿元", "A", "2026-03-12"),
         ("地区生产总值_累计值", "430000", "2018-Q1", None, "亿元", "M", "2024-07-01"),
     ]
+
+
+def test_a_sheet_larger_than_any_table_is_refused(tmp_path: Path) -> None:
+    sheet = Reading(records=lambda: iter([Record(n, ["x"] * 1001) for n in range(10_000)]), sheet="big")
+    assert EDITIONS
+    with pytest.raises(Unreadable, match="sheet big has more than 100000 rows or 10000000 cells"):
+        sheet_observations(EDITIONS, sheet)

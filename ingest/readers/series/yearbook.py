@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from ingest.columns import MISSING
 from ingest.contract import Editions, YearbookEdition, normalise
 from ingest.readers.records import Reading, Record, Unreadable
 from ingest.readers.series.observations import Observation
 
 ROW_LIMIT = 100_000
+CELL_LIMIT = 10_000_000
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][+-]?\d+)?")
 _YEAR = re.compile(r"((?:19|20)\d\d)年?[底末]?")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -37,9 +39,6 @@ class _Block:
     above: list[Record]
     rows: list[Record] = field(default_factory=list)
 
-    def values(self, record: Record) -> list[str]:
-        return record.cells[self.area_column + 1 : self.end]
-
 
 def sheet_observations(editions: Editions, sheet: Reading) -> list[Observation]:
     """One observation per area and column of a sheet; none where the sheet names no area beside a number.
@@ -48,9 +47,9 @@ def sheet_observations(editions: Editions, sheet: Reading) -> list[Observation]:
         Unreadable: values without a header, or a table without title or year; the message says what is missing.
     """
     records = list(islice(sheet.records(), ROW_LIMIT + 1))
-    if len(records) > ROW_LIMIT:
-        raise Unreadable(f"unreadable: sheet {sheet.sheet} has more than {ROW_LIMIT} rows")
     width = max((len(record.cells) for record in records), default=0)
+    if len(records) > ROW_LIMIT or len(records) * width > CELL_LIMIT:
+        raise Unreadable(f"unreadable: sheet {sheet.sheet} has more than {ROW_LIMIT} rows or {CELL_LIMIT} cells")
     rows = [Record(r.line, [*map(normalise, r.cells), *[""] * (width - len(r.cells))]) for r in records]
     columns = _area_columns(editions, rows)
     if not columns:
@@ -119,6 +118,8 @@ def _is_row(editions: Editions, record: Record, column: int, end: int, in_body: 
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if editions.is_area(label):
         return bool(numbers) or in_body
+    if in_body and label and all(cell in MISSING for cell in cells) and any(cells):
+        return True
     if not numbers or editions.is_area_label(label) or (not in_body and _is_numbering(label, numbers)):
         return False
     return (in_body and bool(label)) or not all(map(_YEAR.fullmatch, numbers))
