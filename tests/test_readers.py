@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import xlwt
 from biff import encrypted_xls
-from formats import FORMATS, FUND, FUNDS, Rows, xls, xlsx
+from formats import FORMATS, FUND, FUNDS, Rows, html_table, xls, xlsx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msoffcrypto.format.ooxml import OOXMLFile
@@ -209,6 +209,21 @@ def test_layouts_that_people_make(tmp_path: Path, write: Callable[[], bytes]) ->
     assert (outcome.outcome, outcome.reason, outcome.rows_quarantined) == ("loaded", None, 0)
     assert outcome.rows_in == (2 if write is _merged_key_cells else 1)
     assert amounts(rows) == [("F1", 15000, -20000)]
+
+
+@pytest.mark.parametrize("form", ["xlsx", "HTML"])
+def test_an_amount_merged_over_two_rows_is_counted_once(tmp_path: Path, form: str) -> None:
+    more = [[f"G{number}", *FUND[1:]] for number in range(9)]
+    if form == "xlsx":
+        data = xlsx([FUNDS, FUND, ["F2", None, None, None, None, -3], *more], merge=[f"{c}2:{c}3" for c in "BCDE"])
+    else:
+        spanned = "".join(f"<td rowspan=2>{cell}</td>" for cell in FUND[1:5])
+        lines = [f"<tr><td>F1{spanned}<td>-2", "<tr><td>F2<td>-3"]
+        data = html_table([FUNDS, *more]).replace(b"</table>", "".join([*lines, "</table>"]).encode())
+    outcome, _ = loaded(tmp_path, "fund_commitments", data)
+    (refused,) = lake.quarantined_rows(Home(tmp_path / "home"))
+    assert (outcome.rows_accepted, refused["rule"], refused["column"]) == (10, "required", "subscribed_change")
+    assert refused["raw"] == ["F2", "SAB123", "68501913-3", "2024-01-02", "", "-3"]
 
 
 def test_continued_block_and_second_sheet_with_another_order_and_unit(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Formats that foreign libraries parse, read in a process of their own: what breaks or floods it ends it alone.
 
 The parent calls `isolated`; the child (`python -m ingest.readers.child …`) parses under limits of memory, time and
-output and writes every sheet as lines of JSON, `[row, [cell, …]]`, into a folder that the parent then streams.
+output and writes every sheet as lines of JSON, one a record, into a folder that the parent then streams.
 Parquet is only proved readable there, to the last value; DuckDB reads it again in bulk.
 """
 
@@ -25,10 +25,9 @@ MEMORY_LIMIT = 4 << 30
 CPU_SECONDS = 600
 SECONDS = 900.0
 SHEET_LIMIT = 1000
-Rows = Iterable[tuple[int, list[str]]]
-Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Rows]]]
+Sheets = Callable[[Path, Path], Iterable[tuple[str | None, Iterable[Record]]]]
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-# Each module has `sheets(path, scratch)`: pairs of a sheet's name and its rows, each a number and its cells.
+# Each module has `sheets(path, scratch)`: pairs of a sheet's name and its records.
 _MODULES = {
     "workbook": "ingest.readers.excel",
     "HTML": "ingest.readers.html",
@@ -133,29 +132,30 @@ def _done(form: str, path: Path, folder: Path) -> list[Any]:
 def _write(sheets: Sheets, path: Path, folder: Path) -> list[str | None]:
     """Write each sheet's rows that hold anything, and give the sheets' names."""
     names: list[str | None] = []
-    for name, rows in sheets(path, folder):
+    for name, records in sheets(path, folder):
         place = "" if name is None else f" of sheet {name}"
         if len(names) == SHEET_LIMIT:
             raise Unreadable(f"unreadable: more than {SHEET_LIMIT} sheets")
         with open(folder / f"{len(names)}.jsonl", "wb") as target:
-            for line, cells in rows:
-                if not any(cells):
+            for record in records:
+                if not any(record.cells):
                     continue
                 try:
-                    target.write(_line(line, cells))
+                    target.write(_line(record))
                 except (Unreadable, UnicodeEncodeError) as error:
                     reason = error if isinstance(error, Unreadable) else "half of a surrogate pair"
-                    raise Unreadable(f"unreadable: {reason} in row {line}{place}") from None
+                    raise Unreadable(f"unreadable: {reason} in row {record.line}{place}") from None
         names.append(name)
     return names
 
 
-def _line(line: int, cells: list[str]) -> bytes:
+def _line(record: Record) -> bytes:
+    cells, repeated = record.cells, record.repeated
     while not cells[-1]:
         cells.pop()
     if len(cells) > COLUMN_LIMIT:
         raise Unreadable(f"more than {COLUMN_LIMIT} cells")
-    text = _encode([line, cells])
+    text = _encode([record.line, cells, repeated] if repeated else [record.line, cells])
     if "\\u0000" in text and any("\0" in cell for cell in cells):
         raise Unreadable("a NUL character")
     if len(text) > CELL_LIMIT and any(len(cell) > CELL_LIMIT for cell in cells):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ingest.readers.records import Unreadable
+from ingest.readers.records import Record, Unreadable
 from ingest.readers.text import utf8_copy
 
 _WORDS = {None: "", True: "是", False: "否"}
@@ -26,7 +26,7 @@ class _Object:
     values: list[Any]
 
 
-def sheets(path: Path, scratch: Path) -> Iterator[tuple[None, Iterator[tuple[int, list[str]]]]]:
+def sheets(path: Path, scratch: Path) -> Iterator[tuple[None, Iterator[Record]]]:
     """The one table of a JSON text: a header of all keys in the order of their first appearance, then the records.
 
     Raises:
@@ -81,17 +81,17 @@ def _lists_of_objects(value: Any, place: str, found: list[tuple[str, list[Any]]]
                 _lists_of_objects(inner, f"{place}[{number}]", found)
 
 
-def _rows(place: str, records: list[Any]) -> Iterator[tuple[int, list[str]]]:
+def _rows(place: str, records: list[Any]) -> Iterator[Record]:
     header = list(dict.fromkeys(key for shape in dict.fromkeys(_keys(place, records)) for key in shape))
     positions = {key: position for position, key in enumerate(header)}
-    yield 0, header
+    yield Record(0, header)
     for number, record in enumerate(records, 1):
         cells = [""] * len(header)
         for key, value in zip(record.keys, record.values, strict=True):
             if isinstance(value, (_Object, list)):
                 raise Unreadable(f"unreadable: a nested value in record {number} of {place}, key {key}")
             cells[positions[key]] = value if isinstance(value, str) else _WORDS[value]
-        yield number, cells
+        yield Record(number, cells)
 
 
 def _keys(place: str, records: list[Any]) -> Iterator[tuple[str, ...]]:

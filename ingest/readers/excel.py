@@ -24,7 +24,7 @@ from python_calamine import (
 
 from ingest.readers.excel_errors import error_cells
 from ingest.readers.limits import CHUNK, unpacked_limit
-from ingest.readers.records import Unreadable
+from ingest.readers.records import Record, Unreadable
 
 OLE = b"\xd0\xcf\x11\xe0"
 DEFAULT_PASSWORD = "VelvetSweatshop"
@@ -33,8 +33,8 @@ MEMBER_LIMIT = 10_000
 MERGED_LIMIT = 10_000_000
 
 
-def sheets(path: Path, scratch: Path) -> Iterator[tuple[str, Iterator[tuple[int, list[str]]]]]:
-    """(name, rows) of every worksheet, hidden ones too; a row is its number and its cells.
+def sheets(path: Path, scratch: Path) -> Iterator[tuple[str, Iterator[Record]]]:
+    """(name, rows) of every worksheet, hidden ones too.
 
     Raises:
         Unreadable: damaged, a bomb, or encrypted with another password.
@@ -115,7 +115,7 @@ def _decrypted(path: Path, target: Path) -> Path:
     return target
 
 
-def _rows(sheet: CalamineSheet, errors: dict[int, dict[int, str]]) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: CalamineSheet, errors: dict[int, dict[int, str]]) -> Iterator[Record]:
     """Every row from the sheet's first cell on, its error cells put in and merged ranges filled."""
     if sheet.start is None:
         return
@@ -127,10 +127,13 @@ def _rows(sheet: CalamineSheet, errors: dict[int, dict[int, str]]) -> Iterator[t
         for column, text in errors.get(index, {}).items():
             cells[column : column + 1] = [text]
         filling = [merged for merged in filling if merged[0] >= index]
-        filling += [(bottom, left, right, cells[left]) for bottom, left, right in starting.get(index, ())]
+        repeated = [column for _, left, right, _ in filling for column in range(left, right + 1)]
+        for bottom, left, right in starting.get(index, ()):
+            filling.append((bottom, left, right, cells[left]))
+            repeated += range(left + 1, right + 1)
         for _, left, right, text in filling:
             cells[left : right + 1] = [text] * (right + 1 - left)
-        yield index + 1, cells
+        yield Record(index + 1, cells, repeated)
 
 
 def _merged(sheet: CalamineSheet) -> dict[int, list[tuple[int, int, int]]]:

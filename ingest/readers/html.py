@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 
 from ingest.readers.limits import COLUMN_LIMIT
-from ingest.readers.records import Unreadable
+from ingest.readers.records import Record, Unreadable
 from ingest.readers.text import utf8_copy
 
 # What browsers obey of a colspan and a rowspan.
@@ -21,8 +21,8 @@ SPAN_LIMITS = {"colspan": 1000, "rowspan": 65534}
 LINE_BREAK = "\u2028"
 
 
-def sheets(path: Path, scratch: Path) -> Iterator[tuple[str | None, Iterator[tuple[int, list[str]]]]]:
-    """(name, rows) of every table; a row is its number in the table and its cells.
+def sheets(path: Path, scratch: Path) -> Iterator[tuple[str | None, Iterator[Record]]]:
+    """(name, rows) of every table; a row's line is its number in the table.
 
     Raises:
         Unreadable: neither UTF-8 nor GB18030, no table, or a declaration of entities.
@@ -49,25 +49,26 @@ def _refuse(text: bytes) -> None:
         raise Unreadable("unreadable: the HTML breaks off inside a table")
 
 
-def _rows(table: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(table: Any) -> Iterator[Record]:
     spanned: dict[int, tuple[int, str]] = {}  # by column: how many more rows a value spans, and the value
     for number, row in enumerate(table.iter("tr"), 1):
         cells: list[str] = []
-        filled = {column: text for column, (_, text) in spanned.items()}
+        repeated = list(spanned)
+        above = {column: text for column, (_, text) in spanned.items()}
         spanned = {column: (left - 1, text) for column, (left, text) in spanned.items() if left > 1}
         for cell in row.iterchildren("td", "th"):
-            while len(cells) in filled:
-                cells.append(filled.pop(len(cells)))
-            text, height = _text(cell), _span(cell, "rowspan")
-            for column in range(len(cells), len(cells) + _span(cell, "colspan")):
-                if height > 1:
-                    spanned[column] = (height - 1, text)
-                cells.append(text)
+            while len(cells) in above:
+                cells.append(above.pop(len(cells)))
+            text, width, height = _text(cell), _span(cell, "colspan"), _span(cell, "rowspan")
+            columns = range(len(cells), len(cells) + width)
+            repeated += columns[1:]
+            spanned |= dict.fromkeys(columns, (height - 1, text)) if height > 1 else {}
+            cells += [text] * width
             if len(cells) > COLUMN_LIMIT:
                 raise Unreadable(f"unreadable: more than {COLUMN_LIMIT} cells in row {number}")
-        for column in sorted(filled):
-            cells += [""] * (column - len(cells)) + [filled[column]]
-        yield number, cells
+        for column in sorted(column for column in above if column >= len(cells)):
+            cells += [""] * (column - len(cells)) + [above[column]]
+        yield Record(number, cells, repeated)
 
 
 def _span(cell: Any, name: str) -> int:

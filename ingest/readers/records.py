@@ -12,10 +12,14 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One record: the 1-based line (or row of the sheet) it starts on, and its cells as text."""
+    """One record: the 1-based line (or row of the sheet) it starts on, and its cells as text.
+
+    `repeated` are the places of the cells that only repeat the value of a merged range.
+    """
 
     line: int
     cells: list[str]
+    repeated: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,19 @@ class Block:
     header: list[str]
     positions: dict[str, int]
     powers: dict[str, int] = field(default_factory=dict)
+    amounts: set[int] = field(default_factory=set)
 
     @property
     def unknown(self) -> list[str]:
         known = set(self.positions.values())
         return [text for index, text in enumerate(self.header) if index not in known and normalise(text)]
+
+    def row(self, record: Record) -> Record:
+        """The record without the amounts that a merged range repeats: what stands once is counted once."""
+        again = self.amounts.intersection(record.repeated)
+        if not again:
+            return record
+        return Record(record.line, ["" if index in again else cell for index, cell in enumerate(record.cells)])
 
     def is_header(self, record: Record) -> bool:
         """Whether the record repeats this header, as printed tables do on every page."""
@@ -93,7 +101,7 @@ def split(contract: Contract, reading: Reading) -> Iterator[Block | Record]:
             block = _block(contract, reading.sheet, [record.cells], [*head[:start], *recent])
             yield block
         else:
-            yield record
+            yield block.row(record)
         recent.append(record)
 
 
@@ -149,6 +157,8 @@ def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: 
             raise Unreadable(f"missing required column {column.header} ({column.id}){hint}")
     block = Block(sheet, header, positions)
     block.powers = _powers(contract, block, stacked, above)
+    measures = (c.id for c in contract.columns if c.type in ("money", "number", "integer") and not c.key)
+    block.amounts = {positions[name] for name in measures if name in positions}
     return block
 
 

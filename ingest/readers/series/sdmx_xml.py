@@ -17,7 +17,7 @@ from lxml import etree
 
 from ingest.contract import Sdmx
 from ingest.readers.limits import CHUNK
-from ingest.readers.records import Reading
+from ingest.readers.records import Reading, Record
 from ingest.readers.series.observations import Observation
 from ingest.readers.series.sdmx import Cell, Structure, dimensions_among, observation_of, refused
 
@@ -54,7 +54,7 @@ def xml_observations(sdmx: Sdmx, read: Reading) -> Iterator[Observation]:
         yield observation_of(sdmx, cell, names)
 
 
-def sheets(path: Path, scratch: Path) -> Iterator[tuple[None, Iterator[tuple[int, list[str]]]]]:
+def sheets(path: Path, scratch: Path) -> Iterator[tuple[None, Iterator[Record]]]:
     """The one table of a message: its observations, numbered, as `xml_observations` takes them.
 
     Raises:
@@ -78,7 +78,7 @@ def sheets(path: Path, scratch: Path) -> Iterator[tuple[None, Iterator[tuple[int
     yield None, _rows(kind.group(1), message, outline)
 
 
-def _rows(kind: str, message: Any, outline: _Outline) -> Iterator[tuple[int, list[str]]]:
+def _rows(kind: str, message: Any, outline: _Outline) -> Iterator[Record]:
     line = 0
     for data, action, attached in zip(message.data, outline.actions, outline.attributes, strict=True):
         flow = data.structured_by
@@ -88,7 +88,8 @@ def _rows(kind: str, message: Any, outline: _Outline) -> Iterator[tuple[int, lis
             key = {name: value.value for name, value in found.key.values.items()}
             others = {name: str(value.value) for name, value in (data.attrib | found.attrib).items()}
             others |= attached | {"OBS_VALUE": found.value or ""}
-            yield line, [kind, agency, flow.id, action or "-", json.dumps(key), json.dumps(others)]
+            cells = [kind, agency, flow.id, action or "-", json.dumps(key), json.dumps(others)]
+            yield Record(line, cells)
 
 
 def _refuse_document_types(path: Path) -> None:
