@@ -358,6 +358,33 @@ def test_taxpayer_level_cells_stay_in_quarantine(tmp_path: Path) -> None:
     assert row["value"] == "-77" and row["raw"][0] == "V9"
 
 
+FUNDS = "变动编号,基金编码,管理人代码,变动日期,认缴变动额(元),实缴变动额(元)\n"
+
+
+def fund(key: str, *amounts: str) -> str:
+    return f"{key},SAB123,68501913-3,2024-01-03,{','.join(amounts)}\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "total", "different"),
+    [
+        ([("0.1", "0.2"), ("0.2", "-3")], ("0.3", "-2.8"), []),
+        ([("0.1", "0.2"), ("0.2", "-3")], ("0.30000001", "-2.8"), ["认缴变动额"]),
+        ([("9" * 22, "1"), ("9" * 22, "1")], ("1", "2"), ["认缴变动额"]),
+    ],
+)
+def test_a_control_total_is_compared_exactly(
+    tmp_path: Path, rows: list[tuple[str, str]], total: tuple[str, str], different: list[str]
+) -> None:
+    body = "".join(fund(f"F{number}", *amounts) for number, amounts in enumerate(rows))
+    last = f"合计,,,,{','.join(total)}\n"
+    land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", FUNDS + body + last)
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert outcome.rows_accepted == outcome.rows_in == len(rows)
+    findings = [f"control total on line 4: {column} differs from the accepted rows" for column in different]
+    assert outcome.reason == ("; ".join(findings) or None)
+
+
 def test_a_file_that_is_still_being_written_waits_for_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
