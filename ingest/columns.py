@@ -88,7 +88,8 @@ def plain_sql(column: Column, source: str, power: int = 0) -> str:
         case "money" if lake_type(column).startswith("DECIMAL(18"):
             return _plain_decimal(source, power, column)
         case "date":
-            return f"CASE WHEN strlen({source}) = 10 AND {source}[5] = '-' THEN try_cast({source} AS DATE) END"
+            plain = f"strlen({source}) = 10 AND {source}[5] = '-' AND {source} >= '0001'"  # no sign, no year 0
+            return f"CASE WHEN {plain} THEN try_cast({source} AS DATE) END"
         case "period" if column.frequency in (None, "M"):
             return _matching(source, _MONTH)
         case "period_range":
@@ -169,7 +170,7 @@ def _plain_decimal(source: str, power: int, column: Column) -> str:
 
 def _date(source: str) -> str:
     cases = " ".join(f"WHEN regexp_full_match({source}, '{p}') THEN {e.format(source)}" for p, e in _DATES.items())
-    return f"CASE {cases} END"
+    return f"CASE WHEN {source} LIKE '0000%' THEN NULL {cases} END"  # SQL has a year 0, the calendar has none
 
 
 def _period(source: str, frequency: str | None) -> str:

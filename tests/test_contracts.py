@@ -183,6 +183,8 @@ BAD = {
         tax_period     period           2024-03~2024-01
         treasury_date  required         ∅
         treasury_date  date             2024/13/01
+        treasury_date  date             0000-01-01
+        treasury_date  date             -123-01-01
         treasury_date  future_date      2024年4月1日
         kind           required         ∅
         kind           enum             调库
