@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.columns import breaches, plain_sql, plain_type
-from ingest.contract import Column, Contract, normalise
+from ingest.contract import MONEY_UNITS, Column, Contract, normalise
 from ingest.readers.records import Reading, Record, Unreadable
 from ingest.readers.table import CONTINUED, HEADER_SEARCH, TOTALS, Block, find_header, split
 
@@ -230,23 +230,34 @@ def _careful(block: Block, column: Column) -> str:
 def _part(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged) -> None:
     """Take control totals, the notes behind each table and blank rows out of `loose`."""
     for number, block in enumerate(staged.blocks):
-        end = _end(connection, contract, block, number, is_last=number == len(staged.blocks) - 1)
-        connection.execute("DELETE FROM loose WHERE block = ? AND position >= ?", [number, end])
         keys = [block.positions[column.id] + 1 for column in contract.keys if column.id in block.positions]
         reads_total = " OR ".join(
             f"regexp_replace(normalised(cells[{key}]), '\\s', '', 'g') IN {TOTALS}" for key in keys
         )
         found = connection.execute(
-            f"DELETE FROM loose WHERE block = ? AND ({reads_total}) RETURNING line, cells", [number]
+            f"DELETE FROM loose WHERE block = ? AND ({reads_total}) RETURNING position, line, cells", [number]
         ).fetchall()
-        staged.totals += [(block, Record(line, cells)) for line, cells in sorted(found)]
+        staged.totals += [(block, Record(line, cells)) for _, line, cells in sorted(found)]
+        totals = {position for position, _, _ in found}
+        end = _end(connection, contract, block, number, totals, is_last=number == len(staged.blocks) - 1)
+        connection.execute("DELETE FROM loose WHERE block = ? AND position >= ?", [number, end])
     connection.execute(
         r"DELETE FROM loose WHERE regexp_full_match(array_to_string(cells, ''), '[\s\x{00A0}\x{3000}]*')"
     )
 
 
-def _end(connection: duckdb.DuckDBPyConnection, contract: Contract, block: Block, number: int, is_last: bool) -> int:
-    """The position where the notes behind a block begin: lines of one cell count where a note stands above them."""
+def _end(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    block: Block,
+    number: int,
+    totals: set[int],
+    is_last: bool,
+) -> int:
+    """The position where the notes behind a block begin: lines of one cell count where a note stands above them.
+
+    Control totals, which are taken out already, may stand between notes.
+    """
     rows = connection.execute(
         "SELECT position, cells FROM loose WHERE block = ? ORDER BY position DESC LIMIT ?", [number, TAIL]
     ).fetchall()
@@ -257,6 +268,8 @@ def _end(connection: duckdb.DuckDBPyConnection, contract: Contract, block: Block
     ).fetchall()[0]
     end = expected = (-1 if last is None else last) + 1
     for position, cells in rows:
+        while expected - 1 in totals:
+            expected -= 1
         if position != expected - 1 or not (kind := _tail_kind(contract, block, cells, is_last)):
             break
         expected = position
@@ -269,6 +282,7 @@ def _tail_kind(contract: Contract, block: Block, cells: list[str], is_last: bool
     texts = {text for text in map(normalise, cells) if text}  # a merged cell says the same over and over
     if not texts:
         return "blank"
-    if block.is_note(contract, cells) or (not is_last and len(texts) == 1 and CONTINUED.match(min(texts))):
+    words = [text for text in texts if text.strip("()") not in MONEY_UNITS]
+    if block.is_note(contract, cells) or (not is_last and words and all(map(CONTINUED.match, words))):
         return "note"
     return "single" if len(texts) == 1 else None

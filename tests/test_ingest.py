@@ -385,6 +385,18 @@ def test_a_control_total_is_compared_exactly(
     assert outcome.reason == ("; ".join(findings) or None)
 
 
+@pytest.mark.parametrize("scan_bytes", [0, staging.SCAN_BYTES])
+def test_a_control_total_may_stand_below_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_bytes: int
+) -> None:
+    monkeypatch.setattr(staging, "SCAN_BYTES", scan_bytes)
+    text = FUNDS + fund("F1", "1", "2") + "注：口径,,,,,\n合计,,,,1,3\n数据来源：甲,,,,,\n"
+    land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", text)
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert (outcome.rows_in, outcome.rows_accepted) == (1, 1)
+    assert outcome.reason == "control total on line 4: 实缴变动额 differs from the accepted rows"
+
+
 def test_a_file_that_is_still_being_written_waits_for_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

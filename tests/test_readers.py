@@ -237,6 +237,15 @@ def test_continued_block_and_second_sheet_with_another_order_and_unit(tmp_path: 
     assert outcome.reason and "sheet 表3 holds no table of this feed" in outcome.reason
 
 
+@pytest.mark.parametrize("unit", [["单位：亿元"], ["单位", "亿元"]])
+def test_a_continued_block_with_its_unit_in_the_same_row(tmp_path: Path, unit: list[str]) -> None:
+    plain = [name.removesuffix("(万元)") for name in FUNDS]
+    rows = [plain, FUND, ["续表", None, None, None, *unit], plain, ["F2", *FUND[1:]]]
+    outcome, found = loaded(tmp_path, "fund_commitments", xlsx(rows))
+    assert outcome.rows_in == outcome.rows_accepted == 2
+    assert amounts(found) == [("F1", 15000, -20000), ("F2", 150000000, -200000000)]
+
+
 def test_notes_merged_over_several_key_columns(tmp_path: Path) -> None:
     rows = [["季度", "指数", "同比指数"], ["2024Q1", "居民消费价格", 100.2], ["2024Q2", "居民消费价格", 100.3],
             ["注：上年同期=100"], ["　　价格为现价"], ["续表"], ["季度", "指数", "同比指数"],
