@@ -358,7 +358,7 @@ def test_taxpayer_level_cells_stay_in_quarantine(tmp_path: Path) -> None:
     assert row["value"] == "-77" and row["raw"][0] == "V9"
 
 
-FUNDS = "变动编号,基金编码,管理人代码,变动日期,认缴变动额(元),实缴变动额(元)\n"
+FUNDS_YUAN = "变动编号,基金编码,管理人代码,变动日期,认缴变动额(元),实缴变动额(元)\n"
 
 
 def fund(key: str, *amounts: str) -> str:
@@ -378,7 +378,7 @@ def test_a_control_total_is_compared_exactly(
 ) -> None:
     body = "".join(fund(f"F{number}", *amounts) for number, amounts in enumerate(rows))
     last = f"合计,,,,{','.join(total)}\n"
-    land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", FUNDS + body + last)
+    land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", FUNDS_YUAN + body + last)
     (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
     assert outcome.rows_accepted == outcome.rows_in == len(rows)
     findings = [f"control total on line 4: {column} differs from the accepted rows" for column in different]
@@ -390,7 +390,7 @@ def test_a_control_total_may_stand_below_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_bytes: int
 ) -> None:
     monkeypatch.setattr(staging, "SCAN_BYTES", scan_bytes)
-    text = FUNDS + fund("F1", "1", "2") + "注：口径,,,,,\n合计,,,,1,3\n数据来源：甲,,,,,\n"
+    text = FUNDS_YUAN + fund("F1", "1", "2") + "注：口径,,,,,\n合计,,,,1,3\n数据来源：甲,,,,,\n"
     land(tmp_path / "landing", "fund_commitments", "a__20240205.csv", text)
     (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
     assert (outcome.rows_in, outcome.rows_accepted) == (1, 1)
