@@ -153,7 +153,8 @@ def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: 
             raise Unreadable(f"column {column.header} ({column.id}) stands twice in the header")
         if not column.optional and column.id not in positions:
             unknown = [text for index, text in enumerate(header) if index not in positions.values() and normalise(text)]
-            hint = f"; columns it does not know: {', '.join(map(normalise, unknown))}" if unknown else ""
+            told = unknown and not contract.confidential  # what looks like a header may be a row of a turned table
+            hint = f"; columns it does not know: {', '.join(map(normalise, unknown))}" if told else ""
             raise Unreadable(f"missing required column {column.header} ({column.id}){hint}")
     block = Block(sheet, header, positions)
     block.powers = _powers(contract, block, stacked, above)
