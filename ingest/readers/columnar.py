@@ -14,6 +14,8 @@ from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT, RATIO_LIMIT, UNPACKE
 from ingest.readers.records import Reading, Record, Unreadable
 
 BATCH = 20_000
+# So many rows are sorted in memory; more would go to disk.
+SORTED_ROWS = 500_000
 MEMORY_LIMIT = "1GB"
 # What a cell takes unpacked, at least: a file may repeat one value a billion times in a few bytes.
 CELL_BYTES = 8
@@ -44,7 +46,10 @@ def parquet_readings(path: Path, scratch: Path) -> list[Reading]:
 def readings_of(path: Path, header: list[str], columns: list[tuple[str, str]], rows: int) -> list[Reading]:
     """The readings of a file whose `facts` are known."""
     query = f"{_select(columns)} FROM {_source(path)}"
-    wanted = "SEMI JOIN wanted ON file_row_number + 1 = wanted.number ORDER BY file_row_number"
+    wanted = (
+        "SEMI JOIN wanted ON file_row_number + 1 = wanted.number "
+        "WHERE file_row_number BETWEEN $first - 1 AND $last - 1 ORDER BY file_row_number"
+    )
     return [
         Reading(
             records=partial(_records, header, query),
@@ -128,14 +133,18 @@ def _cells(query: str, lines: Sequence[int]) -> Iterator[list[str]]:
     import pyarrow as pa  # not for the child, which would take a moment longer
 
     cursor = _cursor()
-    cursor.register("wanted", pa.table({"number": pa.array(lines, pa.int64())}))
-    for batch in _batches(cursor, query):
-        yield from batch
+    for start in range(0, len(lines), SORTED_ROWS):
+        chosen = lines[start : start + SORTED_ROWS]
+        cursor.register("wanted", pa.table({"number": pa.array(chosen, pa.int64())}))
+        for batch in _batches(cursor, query, {"first": chosen[0], "last": chosen[-1]}):
+            yield from batch
 
 
-def _batches(cursor: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[list[str]]]:
+def _batches(
+    cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, int] | None = None
+) -> Iterator[list[list[str]]]:
     try:
-        result = cursor.execute(query)
+        result = cursor.execute(query, parameters or {})
         while rows := result.fetchmany(BATCH):
             yield [[cell or "" for cell in row] for row in rows]
     except duckdb.Error as error:
