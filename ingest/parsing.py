@@ -48,7 +48,7 @@ def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dic
     path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
     with _scratch(home) as scratch, _engine(scratch.parent) as connection:
         readings = open_readings(contract, path, scratch)
-        staged = stage(connection, contract, readings, path.stat().st_size, published_on)
+        staged = stage(connection, contract, readings, published_on)
         rows.judge(connection, contract, staged, published_on)
         total, bad, duplicate = rows.counts(connection)
         facts = {"header": staged.header, "rows_in": total}

@@ -59,9 +59,9 @@ class _NotPlain(Exception):
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, readings: list[Reading], size: int, published_on: Any
+    connection: duckdb.DuckDBPyConnection, contract: Contract, readings: list[Reading], published_on: Any
 ) -> Staged:
-    """Create tables `plain` and `loose` from the readings of a delivery of `size` bytes.
+    """Create tables `plain` and `loose` from the readings of a delivery.
 
     Raises:
         Unreadable: no table, a required column missing or named twice, an unknown unit, or no row.
@@ -70,7 +70,7 @@ def stage(
     staged = Staged()
     for reading in _tables(contract, readings, staged):
         try:
-            if not reading.scan or size < SCAN_BYTES:
+            if not reading.scan or reading.size < SCAN_BYTES:
                 raise _NotPlain
             _scan(connection, contract, reading, staged, published_on)
         except _NotPlain:

@@ -25,6 +25,8 @@ from msoffcrypto.format.ooxml import OOXMLFile
 
 from hfc.home import Home
 from ingest import lake, staging
+from ingest.contract import load_contracts
+from ingest.readers import open_readings
 from ingest.readers.columnar import parquet_readings
 
 
@@ -54,6 +56,12 @@ CELLS = st.tuples(
     st.integers(-(10**6), 10**6).map(lambda cents: cents / 100),
     st.integers(-(10**9), 10**9),
 )
+
+
+def test_what_is_packed_is_scanned_by_its_unpacked_size(tmp_path: Path) -> None:
+    (tmp_path / "packed").write_bytes(FORMATS["csv.gz"]([FUNDS, FUND]))
+    comma, tab = open_readings(load_contracts()["fund_commitments"], tmp_path / "packed", tmp_path)
+    assert comma.size == tab.size == len(FORMATS["csv"]([FUNDS, FUND]))
 
 
 def _unspaced(name: str) -> str:

@@ -55,6 +55,7 @@ def readings_of(path: Path, header: list[str], columns: list[tuple[str, str]], r
             records=partial(_records, header, query),
             scan=lambda skip, width: f"({query})",
             count=lambda: rows,
+            size=rows * len(columns) * CELL_BYTES,
             cells=partial(_cells, f"{query} {wanted}"),
         )
     ]

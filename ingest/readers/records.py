@@ -31,7 +31,8 @@ class Reading:
 
     Where every line may be one row of plain text, DuckDB reads it itself: `scan` gives, for how many lines to skip and
     how many cells to expect, a relation of text columns c0, c1, …; `count` how many lines there are, to prove that none
-    was left out; `cells` the raw cells of the lines with given (ascending) numbers.
+    was left out; `cells` the raw cells of the lines with given (ascending) numbers. `size` is about how many bytes of
+    text there are, unpacked.
     """
 
     records: Callable[[], Iterator[Record]]
@@ -40,3 +41,4 @@ class Reading:
     scan: Callable[[int, int], str] | None = None
     count: Callable[[], int] | None = None
     cells: Callable[[Sequence[int]], Iterator[list[str]]] | None = None
+    size: int = 0

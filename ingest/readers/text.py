@@ -31,6 +31,7 @@ def text_readings(path: Path, scratch: Path) -> list[Reading]:
             count=partial(_count_lines, utf8),
             cells=partial(_cells_of_lines, utf8, delimiter),
             alternative=True,
+            size=utf8.stat().st_size,
         )
         for delimiter in (",", "\t")
     ]
