@@ -270,9 +270,9 @@ class Run:
         return True
 
     def listing(self) -> list[tuple[str, int]]:
-        """Everything around the home, and when each file was last written."""
+        """Everything around the home, and when it was last written: a file that came and went shows in its folder."""
         paths = [path for path in self.folder.rglob("*") if self.home not in (path, *path.parents)]
-        return sorted((str(path), 0 if path.is_dir() else path.lstat().st_mtime_ns) for path in paths)
+        return sorted((str(path), path.lstat().st_mtime_ns) for path in paths)
 
     def outcomes(self) -> dict[str, dict[str, Any]]:
         return {outcome["file"]: outcome for outcome in json.loads(self.done.stdout)["outcomes"]}
