@@ -174,6 +174,16 @@ def _unit_cell_above() -> bytes:
                  [*FUND[:4], 0.00015, -0.0002]])  # fmt: skip
 
 
+def _unit_behind_the_title() -> bytes:
+    return xlsx([["基金变动表（单位：亿元）"], [*FUNDS[:4], "认缴变动额", "实缴变动额"],
+                 [*FUND[:4], 0.00015, -0.0002]])  # fmt: skip
+
+
+def _unit_behind_the_month() -> bytes:
+    return xlsx([["填报单位：元和公司"], ["2024年3月   金额单位：元"], [*FUNDS[:4], "认缴变动额", "实缴变动额"],
+                 [*FUND[:4], 15000, -20000]])  # fmt: skip
+
+
 def _preamble_notes_total() -> bytes:
     rows = [["基金变动表（2024年）"], ["填报单位：甲"], [], FUNDS, FUND, ["合计", None, None, None, 1.5, -2],
             ["注：口径"], ["　　二、说明"], ["数据来源：登记系统"]]  # fmt: skip
@@ -206,6 +216,8 @@ def _starts_at_c5() -> bytes:
         _two_merged_rows,
         _units_below,
         _unit_cell_above,
+        _unit_behind_the_title,
+        _unit_behind_the_month,
         _preamble_notes_total,
         _merged_key_cells,
         _spanned_html,

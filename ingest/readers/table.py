@@ -17,6 +17,8 @@ NOTE = re.compile(r"注|数据来源|说明|备注")
 CONTINUED = re.compile(r"\(?续|\(?(?:金额|货币|计量)?单位")
 TOTALS = ("合计", "总计")
 _UNIT = re.compile(r"^\(?(?:金额|货币|计量)?单位(?::(.*?))?\)?$")
+# Behind a title or a date in one cell; 填报单位 is no unit.
+_UNIT_INSIDE = re.compile(r"[\s(](?:金额|货币|计量)?单位\s*:?\s*([^\s()]+)")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z .,'/&-]*")
 
 
@@ -187,12 +189,12 @@ def _stated_unit(text: str, known: dict[str, int]) -> str | None:
 
 
 def _unit_above(preamble: list[Record], measure: str) -> str | None:
-    """The unit of `measure` (元, 平方米) that a 单位 cell above the table states last, alone or in the cell beside."""
+    """The unit of `measure` (元, 平方米) that a row above the table states last, in one cell or in the cell beside."""
     found = None
     for record in preamble:
         cells = [re.sub(r"\s+", "", normalise(cell)) for cell in record.cells]
-        for cell, beside in zip(cells, [*cells, ""][1:], strict=True):
-            match = _UNIT.match(cell)
+        for text, cell, beside in zip(record.cells, cells, [*cells, ""][1:], strict=True):
+            match = _UNIT.match(cell) or _UNIT_INSIDE.search(normalise(text))
             stated = (match.group(1) or beside) if match else ""
             if measure in stated:
                 found = stated
