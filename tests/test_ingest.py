@@ -404,6 +404,12 @@ def test_a_control_total_may_stand_below_a_note(
     assert outcome.reason == "control total on line 4: 实缴变动额 differs from the accepted rows"
 
 
+def test_a_first_row_of_missing_values_is_a_row(tmp_path: Path) -> None:
+    land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS + "F,NA,N/A,NA,NA,NA\n" + FUND_ROWS)
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert (outcome.rows_in, outcome.rows_quarantined) == (11, 1)
+
+
 def test_a_file_that_is_still_being_written_waits_for_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

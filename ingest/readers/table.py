@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from ingest.columns import MISSING
 from ingest.contract import MONEY_UNITS, Contract, header_unit, normalise, normalise_header
 from ingest.readers.records import Reading, Record, Unreadable
 
@@ -132,7 +133,7 @@ def _stacked(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _is_unit_or_translation(header: Record, record: Record) -> bool:
-    """A header's second row that holds units, or English words and neither digit nor Chinese.
+    """A header's second row that holds units, or English words and neither digit nor Chinese (NA is a missing value).
 
     A cell that repeats the header's (the two are merged) says nothing.
     """
@@ -142,7 +143,8 @@ def _is_unit_or_translation(header: Record, record: Record) -> bool:
     if len(cells) < 2:
         return len(cells) == 1 and cells[0].strip("()") in MONEY_UNITS
     is_unit = all(cell.strip("()") in MONEY_UNITS or re.fullmatch(r"\(.*\)", cell) for cell in cells)
-    return is_unit or all(re.fullmatch(r"[A-Za-z][A-Za-z .,'()/&-]*", cell) and cell.isascii() for cell in cells)
+    is_english = all(re.fullmatch(r"[A-Za-z][A-Za-z .,'()/&-]*", cell) and cell not in MISSING for cell in cells)
+    return is_unit or is_english
 
 
 def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: list[Record]) -> Block:
