@@ -175,7 +175,11 @@ def _scan(
         raise _NotPlain
     width, skip = len(block.header), first.line - 1
     values = [f"{_plain_value(block, column)} AS v_{column.id}" for column in contract.columns]
-    careful = " OR ".join(_careful(block, column) for column in contract.columns)
+    unread = [f"c{i}" for i in range(width) if i not in block.positions.values()]
+    careful = " OR ".join(
+        [_careful(block, column) for column in contract.columns]
+        + [f"coalesce(regexp_matches({source}, '[\"\\x00]'), false)" for source in unread]
+    )
     try:
         connection.execute(
             f"CREATE OR REPLACE TABLE scanned AS SELECT {', '.join(f'v_{c.id}' for c in contract.columns)}, "
@@ -193,7 +197,7 @@ def _scan(
         "FROM scanned",
         {"key": key + 1, "header": block.header[key]},
     ).fetchall()[0]
-    if doubtful or skip + rows != reading.count():
+    if doubtful or not rows or skip + rows != reading.count():
         _create(connection, contract)
         raise _NotPlain
     _view_plain(connection, contract, first.line)

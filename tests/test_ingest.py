@@ -101,6 +101,34 @@ def test_a_scan_and_a_record_by_record_reading_give_the_same_lake(
         assert rows and (more, less) == (0, 0)
 
 
+TAX = "税票号码,统一社会信用代码,税种,税款所属期,入库日期,业务类型,实缴金额,经办人"
+
+
+def tax(number: int, clerk: str = "") -> str:
+    return f"V{number:03d},91430100MA4L2XPT07,增值税,2024-01,2024-01-20,入库,1,{clerk}"
+
+
+@pytest.mark.parametrize("scan_bytes", [0, staging.SCAN_BYTES])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # What seems to be row 4 is text of row 3, in a column that the contract does not know.
+        ("\n".join([TAX, tax(1), tax(2), tax(3, '"甲'), tax(4, '乙"'), tax(5)]), ("loaded", 4)),
+        ("\n".join([TAX, *map(tax, range(99)), tax(99, '"甲"乙')]), ("rejected", 0)),
+        ("\n".join([TAX, *map(tax, range(99)), tax(99, "甲\0")]), ("rejected", 0)),
+        ("\r".join([TAX, *map(tax, range(5))]), ("loaded", 5)),
+    ],
+    ids=["quoted lines", "broken quotes", "NUL", "CR alone"],
+)
+def test_what_a_scan_may_see_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_bytes: int, text: str, expected: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(staging, "SCAN_BYTES", scan_bytes)
+    land(tmp_path / "landing", "tax_collections", "a__20240205.csv", text)
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert (outcome.outcome, outcome.rows_in) == expected
+
+
 def test_portal_export_keeps_units_and_missing_values(tmp_path: Path) -> None:
     text = (
         "数据库：分省年度数据\n指标：实际到位资金_比上年增长(%)\n时间：最近20年\n地区,2025年,2024年\n"
@@ -130,6 +158,7 @@ def test_shipped_excerpt_loads(tmp_path: Path) -> None:
         (REGISTER, "empty: a header without a row"),
         (b"PK\x03\x04rest", "zip"),
         (b"a,b\n\0,1\n", "NUL byte on line 2"),
+        ("事件号\n".encode() + b"E1\xff\n", "neither UTF-8 nor GB18030 on line 2"),
         (
             REGISTER.replace("事件日期,", "") + "E1,引进,91430100MA4L2XPT07,甲,基金机构\n",
             "missing required column 事件日期",

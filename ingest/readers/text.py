@@ -58,7 +58,7 @@ def read_records(path: Path, delimiter: str) -> Iterator[Record]:
         except csv.Error as error:
             raise Unreadable(f"unreadable: line {line}: {error}") from None
         except UnicodeDecodeError:
-            raise _neither(path, "utf-8") from None
+            raise _neither(path) from None
 
 
 def utf8_copy(path: Path, scratch: Path) -> Path:
@@ -79,7 +79,7 @@ def utf8_copy(path: Path, scratch: Path) -> Path:
                 target.write(decoder.decode(data).encode())
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            raise _neither(path, "gb18030") from None
+            raise _neither(path) from None
     return copy
 
 
@@ -110,8 +110,10 @@ def _undecodable_line(path: Path, encoding: str) -> int | None:
             line += data.count(b"\n")
 
 
-def _neither(path: Path, encoding: str) -> Unreadable:
-    return Unreadable(f"unreadable: neither UTF-8 nor GB18030 on line {_undecodable_line(path, encoding)}")
+def _neither(path: Path) -> Unreadable:
+    """The line that neither encoding gets beyond; the other one may stop at the first character that is not its own."""
+    line = max(_undecodable_line(path, encoding) or 1 for encoding in ("utf-8", "gb18030"))
+    return Unreadable(f"unreadable: neither UTF-8 nor GB18030 on line {line}")
 
 
 def _scan(path: Path, delimiter: str, skip: int, width: int) -> str:
