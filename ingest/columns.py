@@ -160,11 +160,12 @@ def _plain_decimal(source: str, power: int, column: Column) -> str:
     """A plain number whose decimals the type holds, so that the cast can't round; two decimals are the usual case."""
     kind = lake_type(column)
     decimals = DECIMALS if column.decimals is None else column.decimals
-    digits = f"-?[0-9]{{1,9}}([.][0-9]{{1,{min(decimals, decimals + power)}}})?"
-    number = f"CASE WHEN regexp_full_match({source}, '{digits}') THEN try_cast({source} AS {kind}) END"
+    digits = f"-?[0-9]{{1,9}}([.][0-9]{{0,{decimals}}})?"
+    exponent = f" || 'e{power}'" if power else ""
+    number = f"CASE WHEN regexp_full_match({source}, '{digits}') THEN try_cast({source}{exponent} AS {kind}) END"
     if power:
-        return f"try_cast(({number}) * {10**power} AS {kind})"
-    usual = f"try_cast({source} AS DECIMAL(18,2))"
+        return number
+    usual = f"try_cast({source} AS DECIMAL(18,{min(decimals, 2)}))"
     return f"CASE WHEN {usual}::VARCHAR = {source} THEN {usual}::{kind} ELSE {number} END"
 
 

@@ -22,8 +22,8 @@ from test_ingest import ingest, land
 
 from hfc.home import Home
 from ingest import lake, staging
-from ingest.columns import faults
-from ingest.contract import Contract, load_contracts
+from ingest.columns import faults, plain_sql, value_sql
+from ingest.contract import MONEY_UNITS, Column, Contract, load_contracts
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "feeds" / "examples"
 FEEDS = sorted(oracle.FEEDS)
@@ -592,6 +592,17 @@ def test_an_amount_takes_the_unit_beside_it_or_above_or_the_default(tmp_path: Pa
         (row,) = accepted(home, feed).values()
         for column in amounts:
             assert row[stored_name(column)] == Decimal("1.5") * oracle.UNITS[used or column.unit or ""]
+
+
+@pytest.mark.parametrize("decimals", range(7))
+@pytest.mark.parametrize("power", MONEY_UNITS.values())
+def test_a_plain_amount_is_the_careful_one_or_none(power: int, decimals: int) -> None:
+    column = Column(id="a", header="金额", type="money", unit="元", decimals=decimals)
+    texts = ["1", "1.5", "1.25", "-0.00", "1.2345678", "0.0000005", "99999999.99", "123456789012"]
+    plain, careful = plain_sql(column, "n_a", power), value_sql(column, power)[0]
+    found = duckdb.execute(f"SELECT n_a, {plain}, {careful} FROM (SELECT unnest(?) AS n_a)", [texts]).fetchall()
+    assert [(text, value) for text, value, right in found if value not in (None, right)] == []
+    assert found[0][1] == 10**power
 
 
 @pytest.mark.parametrize(("feed", "kind"), [(f, k) for f in FEEDS for k in ("amount", "number") if measured(f, k)])
