@@ -12,11 +12,14 @@ import deliveries
 import duckdb
 import oracle
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hfc import pipeline
 from hfc.home import Home, UsageError
 from ingest import archive, lake, parsing, staging
 from ingest.contract import Calendar, Contract, load_contracts
+from ingest.readers import text
 
 DEMO = Path(__file__).parent.parent / "demo"
 REGISTER = "事件编号,事件日期,事件类型,统一社会信用代码,机构名称,机构类别\n"
@@ -501,3 +504,25 @@ def test_real_codes_pass_and_the_issued_exceptions_carry_a_flag(tmp_path: Path) 
         f"SELECT uscc FROM '{home.lake}/institution_register/*.parquet' WHERE flags = ['uscc_check']"
     ).fetchall()
     assert sorted(code for (code,) in flagged) == sorted(issued)
+
+
+@given(
+    lines=st.lists(st.text("ab,é\r", max_size=5).map(lambda text: text.rstrip("\r")), min_size=1, max_size=30),
+    page=st.integers(1, 9),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+)
+def test_lines_are_found_by_the_pages_they_stand_on(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], page: int, newline: str, ends: bool
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "a.csv"
+    path.write_bytes((newline.join(lines) + newline * ends).encode())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(text, "PAGE", page)
+        wanted = range(1, len(lines) + 1)
+        for chosen in (wanted, wanted[::2], wanted[-1:]):
+            found = list(text._cells_of_lines(path, ",", list(chosen)))
+            assert found == [lines[line - 1].split(",") for line in chosen]
+        while lines and not lines[-1]:
+            lines.pop()
+        assert text._count_lines(path) == max(len(lines), 1)

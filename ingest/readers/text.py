@@ -5,16 +5,18 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT
 from ingest.readers.records import Reading, Record, Unreadable
 
 HEAD = 1 << 20
 CHUNK = 1 << 22
+PAGE = 1 << 18
 
 
 def text_readings(path: Path, scratch: Path) -> list[Reading]:
@@ -129,27 +131,33 @@ def _scan(path: Path, delimiter: str, skip: int, width: int) -> str:
     )
 
 
+@lru_cache(maxsize=1)
+def _newlines_before(path: Path) -> npt.NDArray[np.int64]:
+    """How many newlines stand before each page of the file, and in all of it: an index by which a line is found."""
+    with open(path, "rb") as handle:
+        pages = iter(partial(handle.read, PAGE), b"")
+        counts = [np.count_nonzero(np.frombuffer(data, np.uint8) == 10) for data in pages]
+    return np.cumsum([0, *counts])
+
+
 def _count_lines(path: Path) -> int:
     """How many lines the file has, without those at its end that are blank."""
     with open(path, "rb") as handle:
-        newlines = sum(
-            int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
-            for data in iter(partial(handle.read, CHUNK), b"")
-        )
         handle.seek(max(0, path.stat().st_size - CHUNK))
         tail = handle.read()
-    return newlines + 1 - tail.count(10, len(tail.rstrip(b"\r\n")))
+    return int(_newlines_before(path)[-1]) + 1 - tail.count(10, len(tail.rstrip(b"\r\n")))
 
 
 def _cells_of_lines(path: Path, delimiter: str, lines: Sequence[int]) -> Iterator[list[str]]:
     """The cells of single lines (ascending numbers) of a file whose every line is one record."""
-    wanted, first = np.asarray(lines), 1
+    wanted, before = np.asarray(lines, np.int64), _newlines_before(path)
+    # Line n begins behind newline n - 1; the first line begins the first page.
+    pages = np.maximum(np.searchsorted(before, wanted - 1) - 1, 0)
     with open(path, "rb") as handle:
-        while data := handle.read(CHUNK) + handle.readline():
-            ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
-            if not data.endswith(b"\n"):
-                ends = np.append(ends, len(data))
-            starts = np.append(0, ends[:-1] + 1)
-            for line in wanted[(wanted >= first) & (wanted < first + len(ends))] - first:
+        for page in np.unique(pages):
+            handle.seek(int(page) * PAGE)
+            data = handle.read(PAGE) + handle.readline()
+            ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == 10), len(data))
+            starts = np.append(0, ends + 1)
+            for line in wanted[pages == page] - before[page] - 1:
                 yield data[starts[line] : ends[line]].decode().rstrip("\r").split(delimiter)
-            first += len(ends)
