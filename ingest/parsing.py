@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
             raise Unreadable(delivery["problem"])
         return facts | _parse_rows(home, contract, delivery)
     except Unreadable as error:
-        return facts | {"outcome": "rejected", "reason": str(error)}
+        reason = str(error)
+        if contract and contract.confidential:
+            reason = re.sub(r"\$.*", "$…", reason, flags=re.DOTALL)  # a path in JSON may name a taxpayer
+        return facts | {"outcome": "rejected", "reason": reason}
 
 
 def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dict[str, Any]:

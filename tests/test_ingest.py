@@ -343,6 +343,19 @@ def test_a_missing_column_is_told_beside_the_headers_that_no_one_knows(tmp_path:
     assert outcome.reason == "missing required column 变动日期 (change_date); columns it does not know: 发生日"
 
 
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ('{{"{0}": [{{"x": 1}}], "b": [{{"x": 1}}]}}', "unreadable: JSON with 2 lists of objects ($…"),
+        ('{{"甲 {0}": [{{"x": {{}}}}]}}', "unreadable: a nested value in record 1 of $…"),
+    ],
+)
+def test_no_key_of_a_tax_document_is_told(tmp_path: Path, document: str, reason: str) -> None:
+    land(tmp_path / "landing", "tax_collections", "a__20240131.json", document.format("91430100MA4L2XPT07"))
+    (outcome,) = ingest(Home(tmp_path / "home"), tmp_path / "landing")
+    assert (outcome.outcome, outcome.reason) == ("rejected", reason)
+
+
 def test_no_cell_of_a_turned_tax_table_is_told(tmp_path: Path) -> None:
     turned = "统一社会信用代码,91430100MA4L2XPT07,91350100M0001TGQXM\n税票号码,V1,V2\n税种,增值税,契税\n"
     land(tmp_path / "landing", "tax_collections", "a__20240131.csv", turned)
