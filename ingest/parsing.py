@@ -70,7 +70,8 @@ def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dic
         remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
     unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
     if unknown:
-        remarks.append(f"unknown columns: {', '.join(unknown)}")
+        # Of a taxpayer-level feed, what looks like a header may be a cell.
+        remarks.append(f"unknown columns: {len(unknown) if contract.confidential else ', '.join(unknown)}")
     counts = {"rows_accepted": total - bad - duplicate, "rows_quarantined": bad, "rows_duplicate": duplicate}
     return {"outcome": "loaded", "reason": "; ".join(remarks) or None, **counts, **facts}
 

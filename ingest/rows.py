@@ -20,6 +20,7 @@ from ingest.columns import MISSING, faults, lake_name, lake_type, plain_type, te
 from ingest.contract import RULES, Column, Contract
 from ingest.staging import BATCH, Staged, normalised
 
+SURPLUS = "(beyond the header)"
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _FAULTS = 'STRUCT(rule VARCHAR, "column" VARCHAR, value VARCHAR)[]'
 
@@ -79,10 +80,13 @@ def _judged(contract: Contract, staged: Staged, number: int) -> str:
         f"CASE WHEN n_{c.id} IN ({', '.join(map(text_literal, MISSING))}) THEN NULL ELSE n_{c.id} END AS n_{c.id}"
         for c in contract.columns
     )
-    found = ", ".join(
-        f"CASE WHEN {condition} THEN {{'rule': '{rule}', 'column': '{column.id}', 'value': n_{column.id}}} END"
-        for rule, column, condition in sorted(faults(contract, block.powers), key=lambda f: RULES.index(f[0]))
-    )
+    broken = [
+        (rule, f"CASE WHEN {condition} THEN {{'rule': '{rule}', 'column': '{column.id}', 'value': n_{column.id}}} END")
+        for rule, column, condition in faults(contract, block.powers)
+    ]
+    if block.sheet is None:
+        broken.append(("format", _surplus(contract, len(block.header))))
+    found = ", ".join(sql for _, sql in sorted(broken, key=lambda fault: RULES.index(fault[0])))
     content = _content(contract, lambda c: f"coalesce(v_{c.id}::VARCHAR, 'text:' || n_{c.id}, chr(30))")
     place = "block, position, line, cells"
     return f"""
@@ -90,6 +94,17 @@ def _judged(contract: Contract, staged: Staged, number: int) -> str:
         FROM (SELECT *, {", ".join(values)} FROM (SELECT {place}, {present} FROM (
             SELECT {place}, {", ".join(texts)} FROM loose WHERE block = {number})))
     """
+
+
+def _surplus(contract: Contract, width: int) -> str:
+    """The fault of a line with cells beyond the header: a comma inside a number has shifted what follows.
+
+    Beside the table of a sheet anything may stand, such as a remark of the sender's.
+    """
+    cells = f"list_filter(cells[{width + 1}:], lambda cell: trim(cell) <> '')"
+    alive = " AND NOT coalesce(v_void, false)" if contract.has_void else ""
+    fault = f"{{'rule': 'format', 'column': '{SURPLUS}', 'value': array_to_string({cells}, ',')}}"
+    return f"CASE WHEN len({cells}) > 0{alive} THEN {fault} END"
 
 
 def _content(contract: Contract, part: Callable[[Column], str]) -> str:

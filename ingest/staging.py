@@ -125,7 +125,8 @@ def _tables(contract: Contract, readings: list[Reading], staged: Staged) -> Iter
         if count:
             yield reading
         else:
-            staged.remarks.append(f"sheet {reading.sheet} holds no table of this feed")
+            name = "a sheet" if contract.confidential else f"sheet {reading.sheet}"
+            staged.remarks.append(f"{name} holds no table of this feed")
 
 
 def _feed(connection: duckdb.DuckDBPyConnection, contract: Contract, reading: Reading, staged: Staged) -> None:

@@ -539,3 +539,17 @@ def test_lines_are_found_by_the_pages_they_stand_on(
         while lines and not lines[-1]:
             lines.pop()
         assert text._count_lines(path) == max(len(lines), 1)
+
+
+@pytest.mark.parametrize("scan_bytes", [0, staging.SCAN_BYTES])
+def test_cells_beyond_the_header_break_a_line_of_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_bytes: int
+) -> None:
+    monkeypatch.setattr(staging, "SCAN_BYTES", scan_bytes)
+    rows = FUND_ROWS.replace(",11,1\n", ",11,1,000.50\n").replace(",12,1\n", ",12,1,,\n")
+    land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS + rows)
+    home = Home(tmp_path / "home")
+    (outcome,) = ingest(home, tmp_path / "landing")
+    assert (outcome.rows_accepted, outcome.rows_quarantined) == (9, 1)
+    (row,) = lake.quarantined_rows(home)
+    assert (row["line"], row["rule"], row["column"], row["value"]) == (2, "format", "(beyond the header)", "000.50")
