@@ -553,3 +553,13 @@ def test_cells_beyond_the_header_break_a_line_of_text(
     assert (outcome.rows_accepted, outcome.rows_quarantined) == (9, 1)
     (row,) = lake.quarantined_rows(home)
     assert (row["line"], row["rule"], row["column"], row["value"]) == (2, "format", "(beyond the header)", "000.50")
+
+
+def test_reasons_of_taxpayer_level_deliveries_quote_nothing_printed(tmp_path: Path) -> None:
+    header = "税票号码,统一社会信用代码,税种,税款所属期,入库日期,业务类型,实缴金额"
+    row = "V1,91430100MA4L2XPT07,增值税,2024-01,2024-01-20,入库,1\n"
+    land(tmp_path / "landing", "tax_collections", "a__20240205.csv", "单位：三元公司\n" + header + "\n" + row)
+    land(tmp_path / "landing", "tax_collections", "b__20240205.csv", header + ",张三\n" + row)
+    unit, column = (outcome.reason for outcome in ingest(Home(tmp_path / "home"), tmp_path / "landing"))
+    assert unit == "unknown unit (not shown) of 实缴金额 (amount); known: 元, 万元, 亿元"
+    assert column == "unknown columns: 1"

@@ -179,7 +179,8 @@ def _powers(contract: Contract, block: Block, stacked: list[list[str]], above: l
         stated = stated or _unit_above(above, column.unit.lstrip("万亿"))
         unit = re.sub(r"^(单位:?)?(人民币)?", "", stated or column.unit)
         if unit not in known:
-            raise Unreadable(f"unknown unit {unit} of {column.header} ({column.id}); known: {', '.join(known)}")
+            told = "(not shown)" if contract.confidential else unit  # 单位 may also name an organisation
+            raise Unreadable(f"unknown unit {told} of {column.header} ({column.id}); known: {', '.join(known)}")
         powers[column.id] = known[unit]
     return powers
 
