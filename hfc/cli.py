@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hfc import pipeline
-from hfc.home import GateFailed, HfcError, Home, UsageError
+from hfc.home import SHANGHAI, GateFailed, HfcError, Home, UsageError
 
 if TYPE_CHECKING:
     from hfc.board import Board
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 # Without a terminal there is no width to obey; wide enough that a table of the board does not break.
 PIPED_WIDTH = 180
 ROWS_SHOWN = 1000
-SHANGHAI = timezone(timedelta(hours=8))
 
 app = typer.Typer(
     add_completion=False,
@@ -165,6 +164,17 @@ def show_rows(target: Console, names: Sequence[str], rows: Iterable[Sequence[Any
 def show_records(target: Console, names: Sequence[str], records: Iterable[dict[str, Any]]) -> None:
     """Print some fields of records as a table."""
     show_rows(target, names, ([record.get(name) for name in names] for record in records))
+
+
+def show_listing(speaker: Session, names: Sequence[str], records: Sequence[dict[str, Any]], what: str) -> None:
+    """The result is a list of records: as a table where there are any, and how many there are."""
+
+    def show(target: Console) -> None:
+        if records:
+            show_records(target, names, records)
+        target.print(Text(f"{len(records)} {what}"))
+
+    speaker.result(records, show)
 
 
 def counted(outcomes: Iterable[Outcome | Fetched]) -> str:
@@ -514,13 +524,7 @@ def quarantine(
     speaker = session(home, as_json, quiet)
     rows = lake.quarantined_rows(speaker.home, feed, confidential)
     names = ("feed", "file", "sheet", "line", "column", "rule", "value")
-
-    def show(target: Console) -> None:
-        if rows:
-            show_records(target, names, rows)
-        target.print(Text(f"{len(rows)} rows in quarantine"))
-
-    speaker.result(rows, show)
+    show_listing(speaker, names, rows, "rows in quarantine")
 
 
 @app.command()
@@ -533,13 +537,7 @@ def drift(
     speaker = session(home, as_json, quiet)
     changes = lake.drift(speaker.home, feed)
     names = ("feed", "file", "published_on", "change", "column", "header", "before")
-
-    def show(target: Console) -> None:
-        if changes:
-            show_records(target, names, changes)
-        target.print(Text(f"{len(changes)} changes of columns"))
-
-    speaker.result(changes, show)
+    show_listing(speaker, names, changes, "changes of columns")
 
 
 @app.command()

@@ -13,10 +13,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".tmp"
+# Days are days in the financial centre.
+SHANGHAI = timezone(timedelta(hours=8))
 
 
 class HfcError(Exception):

@@ -12,17 +12,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hfc.home import Home, UsageError, replacing, sha256_of, write_json
+from hfc.home import SHANGHAI, Home, UsageError, replacing, sha256_of, write_json
 
 SIDECAR = ".meta.yaml"
 SIDECAR_BYTES = 1 << 16
-_SHANGHAI = timedelta(hours=8)
 
 log = logging.getLogger("hfc")
 
@@ -116,7 +115,7 @@ def _published_on(path: Path, meta: dict[str, Any]) -> tuple[date, str | None]:
             return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])), None
         except ValueError:
             continue
-    modified = (datetime.fromtimestamp(path.lstat().st_mtime, UTC) + _SHANGHAI).date()
+    modified = datetime.fromtimestamp(path.lstat().st_mtime, SHANGHAI).date()
     stated = meta.get("published_on")
     try:
         return (date.fromisoformat(str(stated)), None) if stated is not None else (modified, None)

@@ -163,18 +163,18 @@ def quarantined_rows(home: Home, feed: str | None = None, confidential: bool = F
     Of taxpayer-level feeds the value and the cells are left out, unless `confidential`.
     """
     result = []
-    for delivery in known_deliveries(home):
-        path = quarantine_file(home, delivery)
-        if (feed and delivery["feed"] != feed) or not delivery["rows_quarantined"] or not path.exists():
-            continue
-        with duckdb.connect() as connection:
+    with duckdb.connect() as connection:
+        for delivery in known_deliveries(home):
+            path = quarantine_file(home, delivery)
+            if (feed and delivery["feed"] != feed) or not delivery["rows_quarantined"] or not path.exists():
+                continue
             table = connection.sql(
                 'SELECT sheet, line, "column", rule, rules, value, raw FROM read_parquet(?)', params=[str(path)]
             ).to_arrow_table()
-        same = {name: delivery[name] for name in ("delivery_id", "feed", "file")}
-        contract = load_contracts().get(delivery["feed"])
-        hidden = {"value": None, "raw": None} if not confidential and contract and contract.confidential else {}
-        result += [{**same, **row, **hidden} for row in table.to_pylist()]
+            same = {name: delivery[name] for name in ("delivery_id", "feed", "file")}
+            contract = load_contracts().get(delivery["feed"])
+            hidden = {"value": None, "raw": None} if not confidential and contract and contract.confidential else {}
+            result += [{**same, **row, **hidden} for row in table.to_pylist()]
     return result
 
 

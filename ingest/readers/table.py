@@ -152,15 +152,16 @@ def _block(contract: Contract, sheet: str | None, rows: list[list[str]], above: 
     found = _recognised(contract, stacked)
     positions = dict(found)
     header = rows[-1] if len(rows) == 1 else [" ".join(texts[:1]) for texts in stacked]
+    block = Block(sheet, header, positions)
     for column in contract.columns:
         if sum(column.id == name for name, _ in found) > 1:
             raise Unreadable(f"column {column.header} ({column.id}) stands twice in the header")
         if not column.optional and column.id not in positions:
-            unknown = [text for index, text in enumerate(header) if index not in positions.values() and normalise(text)]
-            told = unknown and not contract.confidential  # what looks like a header may be a row of a turned table
-            hint = f"; columns it does not know: {', '.join(map(normalise, unknown))}" if told else ""
+            told = (
+                block.unknown and not contract.confidential
+            )  # what looks like a header may be a row of a turned table
+            hint = f"; columns it does not know: {', '.join(map(normalise, block.unknown))}" if told else ""
             raise Unreadable(f"missing required column {column.header} ({column.id}){hint}")
-    block = Block(sheet, header, positions)
     block.powers = _powers(contract, block, stacked, above)
     measures = (c.id for c in contract.columns if c.type in ("money", "number", "integer") and not c.key)
     block.amounts = {positions[name] for name in measures if name in positions}

@@ -11,17 +11,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hfc.home import HfcError, Home, replacing, sha256_of, write_json
+from hfc.home import SHANGHAI, HfcError, Home, replacing, sha256_of, write_json
 from ingest.sources.config import FolderSource, HttpSource
 
 SIDECAR = ".meta.yaml"
-SHANGHAI = timezone(timedelta(hours=8))
 # What decides which bytes an entry means: after a change of these, nothing remembered holds any more.
 IDENTITY = {"kind", "feed", "url", "params", "accept", "paging", "endpoint"}
 
