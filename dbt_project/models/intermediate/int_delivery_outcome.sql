@@ -1,6 +1,11 @@
 -- Deliveries with the rows that only repeat an earlier delivery moved from accepted to duplicate.
+{% set feeds = [
+    'activities', 'duty_measures', 'duty_reports', 'floor_space', 'fund_commitments', 'institution_register',
+    'listing_pipeline', 'official_figures', 'price_indices', 'public_series', 'revision_notes', 'risk_leads',
+    'value_added_accounts', 'value_added_indicators',
+] %}
 with repeated as (
-    {% for feed in ['institution_register', 'fund_commitments', 'public_series'] %}
+    {% for feed in feeds %}
     select
         delivery_id,
         count(*) as rows_repeated

@@ -10,6 +10,19 @@
     'fund_subscribed_cumulative': 'subscribed_cumulative',
     'fund_paid_in_cumulative': 'paid_in_cumulative',
 } %}
+{% set models = [
+] %}
+{% for model in models %}
+select
+    metric_id,
+    month,
+    dimension,
+    member,
+    value::decimal(38, 24) as value,
+    obs_status
+from {{ ref(model) }}
+union all
+{% endfor %}
 {% for metric_id, column in institution_series.items() %}
 select
     '{{ metric_id }}' as metric_id,

@@ -1,3 +1,4 @@
+-- Metrics by month are rolled up to quarters and years; those that do not add up come at the frequency of each period.
 with monthly as (
     select
         o.metric_id,
@@ -61,6 +62,19 @@ rolled_up as (
     from by_frequency
     where list_contains(frequencies, frequency) and last_month <= report_month
     group by metric_id, frequency, period, last_month, dimension, member, unit, as_of, measure
+),
+
+observed as (
+    select * from rolled_up
+    union all by name
+    select
+        o.*,
+        m.unit,
+        c.as_of
+    from {{ ref('int_metric_period') }} as o
+    inner join {{ ref('metric') }} as m on o.metric_id = m.metric_id
+    cross join {{ source('lake', 'context') }} as c
+    where o.last_month <= c.report_month
 )
 
 select
@@ -75,5 +89,5 @@ select
     obs_status,
     'F' as conf_status,
     as_of
-from rolled_up
+from observed
 order by metric_id, frequency, period, dimension, member

@@ -1,0 +1,27 @@
+-- Metrics whose quarters and years are not rolled up from months, at the frequency of each period: ratios, growth, and
+-- what is known by quarter or year only. `last_month` is the first day of a period's last month; values are unrounded.
+{% set models = [
+] %}
+{% for model in models %}
+select
+    metric_id,
+    frequency,
+    period,
+    last_month,
+    dimension,
+    member,
+    value::decimal(38, 24) as value,
+    obs_status
+from {{ ref(model) }}
+union all
+{% endfor %}
+select
+    null::varchar as metric_id,
+    null::varchar as frequency,
+    null::varchar as period,
+    null::date as last_month,
+    null::varchar as dimension,
+    null::varchar as member,
+    null::decimal(38, 24) as value,
+    null::varchar as obs_status
+where false

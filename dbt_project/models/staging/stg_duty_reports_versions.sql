@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ versions(source('lake', 'duty_reports'), ['duty_no', 'month'], void='r.void') }}

@@ -1,0 +1,1 @@
+{{ current_versions(ref('stg_floor_space_versions'), ['plan_version', 'parcel'], void='void') }}

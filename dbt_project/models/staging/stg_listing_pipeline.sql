@@ -1,0 +1,1 @@
+{{ current_versions(ref('stg_listing_pipeline_versions'), ['record_id'], void='void') }}

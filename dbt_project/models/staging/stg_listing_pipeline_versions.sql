@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ versions(source('lake', 'listing_pipeline'), ['record_id'], void='r.void') }}

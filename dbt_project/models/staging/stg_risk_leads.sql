@@ -1,0 +1,1 @@
+{{ current_versions(ref('stg_risk_leads_versions'), ['lead_id'], void='void') }}
