@@ -8,8 +8,8 @@ Decisions where the specification is silent:
 
 - A finished year's data are complete once a delivery of every feed has been loaded on or after its last day; what became
   of the feeds later (stale, rejected) matters to years that still run.
-- Three points are three observations at the metric's finest frequency, whatever their year; a metric that exists by
-  years only needs none but the year's.
+- Three points are observations at the ends of three periods, whatever their year and frequency.
+- The latest value of a stock or a ratio is that of the latest period end, by the finest frequency that has it.
 - The previous milestone of a year lies two years before it. Ratios are expected to be at their target all year.
 - Last year's share counts where last year is complete and its sum above zero.
 - The values compared are the published ones: rounded to ten places, halves away from zero.
@@ -130,13 +130,15 @@ def judge_target(
     points = sorted(series[finest], key=lambda point: point.period_end)
     low = Fraction(target["low"])
     is_bound = target["operator"] == "="
-    period, actual = find_actual(target, points, series["A"], clock)
+    ends = {point.period_end: point for frequency in ("A", "Q", "M") for point in series[frequency]}
+    latest = [ends[max(ends)]] if ends else []
+    period, actual = find_actual(target, points, latest, series["A"], clock)
     unrounded = find_expected(target, finest, points, series["A"], clock) if actual is not None else None
     rounded = ten_places(unrounded)
     expected = None if rounded is None else Fraction(rounded)
 
     is_met = actual is not None and (actual <= low if is_bound else actual >= low)
-    if actual is None or metric["computed"] != "true" or not can_be_judged(target, finest, points, inputs, clock):
+    if actual is None or metric["computed"] != "true" or not can_be_judged(target, len(ends), inputs, clock):
         status = "no_data"
     elif clock.is_over:
         status = "achieved" if is_met else "missed"
@@ -161,7 +163,7 @@ def judge_target(
 
 
 def find_actual(
-    target: dict[str, str], points: list[Point], years: list[Point], clock: Clock
+    target: dict[str, str], points: list[Point], latest: list[Point], years: list[Point], clock: Clock
 ) -> tuple[str | None, Fraction | None]:
     """(period, value) held against the target: the year's, else the latest stock or the year's flow so far."""
     if clock.is_over:
@@ -169,7 +171,7 @@ def find_actual(
     elif target["measure"] == "flow":
         held = [point for point in points if point.period_end.year == clock.year]
     else:
-        held = points[-1:]
+        held = latest
     if not held:
         return None, None
     return held[-1].period, sum((point.value for point in held), Fraction(0))
@@ -194,10 +196,10 @@ def find_expected(
     return low * sum(point.value for point in last_year if point.period_end.month <= month) / total
 
 
-def can_be_judged(target: dict[str, str], finest: str, points: list[Point], inputs: list[Feed], clock: Clock) -> bool:
+def can_be_judged(target: dict[str, str], points: int, inputs: list[Feed], clock: Clock) -> bool:
     """Whether the input is there, recent, accepted and long enough."""
     loaded_on = [feed.last_loaded_on for feed in inputs]
-    if None in loaded_on or (finest != "A" and len(points) < 3):
+    if None in loaded_on or points < 3:
         return False
     if clock.is_over:
         return all(day >= date(clock.year, 12, 31) for day in loaded_on if day)

@@ -58,11 +58,11 @@ observed as (
 point as (
     select
         t.target_id,
-        count(*) filter (where o.frequency = t.finest) as points,
+        count(distinct o.period_end) as points,
         max(o.value) filter (where o.frequency = 'A' and year(o.period_end) = t.year) as year_value,
         max(o.period) filter (where o.frequency = 'A' and year(o.period_end) = t.year) as year_period,
-        arg_max(o.value, o.period_end) filter (where o.frequency = t.finest) as latest_value,
-        max(o.period) filter (where o.frequency = t.finest) as latest_period,
+        arg_max(o.value, (o.period_end, o.frequency = t.finest)) as latest_value,
+        arg_max(o.period, (o.period_end, o.frequency = t.finest)) as latest_period,
         sum(o.value) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_value,
         max(o.period) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_period,
         max(month(o.period_end)) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_month,
@@ -139,7 +139,7 @@ judged as (
             when interruption is not null and not is_over then interruption
             when measure = 'flow' and not is_begun then 'The year of the target has not begun.'
             when actual is null then 'The metric has no observation for the period.'
-            when points < 3 and finest != 'A' then 'The metric has fewer than three observations.'
+            when points < 3 then 'The metric has fewer than three observations.'
             when is_over and last_loaded_on < make_date(year, 12, 31)
                 then 'The year is over, but no delivery has been loaded since it ended.'
             when expected is null and not is_met
