@@ -163,8 +163,10 @@ def _load_all(home: Home, delivery_ids: list[str], report: Report) -> list[Outco
 
 def _build(home: Home, as_of: date | None) -> Build:
     from hfc import warehouse
+    from publish import release
 
-    return warehouse.build(home, as_of)
+    observations = {day: release.table_file(path, "metric_observation") for day, path in release.vintages(home).items()}
+    return warehouse.build(home, as_of, observations)
 
 
 def _gate(home: Home) -> Gate:

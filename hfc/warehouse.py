@@ -7,9 +7,11 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -35,6 +37,14 @@ _SOURCES = (
     "dbt_project/**/*.csv",
     "requirements.lock",
 )
+
+# What the history of the published values needs of an earlier release's metric_observation.
+_RELEASED = {
+    **dict.fromkeys(("metric_id", "frequency", "period", "dimension", "member"), "VARCHAR"),
+    "value": "DECIMAL(28, 10)",
+    **dict.fromkeys(("obs_status", "conf_status"), "VARCHAR"),
+    "as_of": "DATE",
+}
 
 
 @dataclass(frozen=True)
@@ -84,8 +94,10 @@ def _plan(home: Home, as_of: date | None) -> tuple[dict[str, Any], list[dict[str
     return context, deliveries
 
 
-def build(home: Home, as_of: date | None = None) -> Build:
+def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] = MappingProxyType({})) -> Build:
     """Build the candidate warehouse for `as_of` (default: the latest publication date of a loaded delivery).
+
+    `released` holds the observations that earlier releases published, one Parquet file per as_of.
 
     Raises:
         GateFailed: a dbt test refused the candidate.
@@ -95,15 +107,18 @@ def build(home: Home, as_of: date | None = None) -> Build:
     result = Build(context["release_id"], date.fromisoformat(context["as_of"]), False)
     if context["previous_release_id"] == result.release_id:
         return Build(result.release_id, result.as_of, True)
-    _create_sources(home, context, deliveries)
+    earlier = [path for day, path in released.items() if day < result.as_of]
+    _create_sources(home, context, deliveries, earlier)
     _run_dbt(home)
     inputs = [{k: d[k] for k in ("feed", "file", "sha256", "published_on", "outcome")} for d in deliveries]
     write_json(home.warehouse / "build.json", {**context, "inputs": inputs})
     return result
 
 
-def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[str, Any]]) -> None:
-    """A fresh candidate whose schema `lake` shows dbt the context, the deliveries and the accepted rows."""
+def _create_sources(
+    home: Home, context: dict[str, Any], deliveries: list[dict[str, Any]], released: list[Path]
+) -> None:
+    """A fresh candidate whose schema `lake` shows dbt the context, the deliveries, the accepted rows and the past."""
     home.warehouse.mkdir(parents=True, exist_ok=True)
     for leftover in ("candidate.duckdb", "candidate.duckdb.wal", "build.json", "gate.json"):
         (home.warehouse / leftover).unlink(missing_ok=True)
@@ -132,6 +147,8 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
             "INSERT INTO lake.feed VALUES (?, ?, ?, ?, ?)",
             [[c.feed, c.title.zh, c.title.en, c.kind, c.stale_after_days] for c in load_contracts().values()],
         )
+        past = _parquet([str(path) for path in released], _RELEASED)
+        connection.execute(f"CREATE VIEW lake.released_observation AS SELECT {', '.join(_RELEASED)} FROM {past}")
         connection.execute("CREATE TABLE lake.correction (correction_id VARCHAR, matches BOOLEAN)")
         corrections = in_force(date.fromisoformat(context["as_of"]))
         for contract in load_contracts().values():
@@ -146,11 +163,14 @@ def _create_sources(home: Home, context: dict[str, Any], deliveries: list[dict[s
 def _accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
+    return _parquet(files, _columns(contract))
+
+
+def _parquet(files: Sequence[str], columns: Mapping[str, str]) -> str:
+    """The rows of Parquet files with a column `filename`; without files, none of these columns and types."""
     if not files:
-        columns = ", ".join(
-            f"NULL::{kind} AS {name}" for name, kind in {**_columns(contract), "filename": "VARCHAR"}.items()
-        )
-        return f"(SELECT {columns} WHERE false)"
+        typed = {**columns, "filename": "VARCHAR"}
+        return f"(SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in typed.items())} WHERE false)"
     return f"read_parquet([{', '.join(map(text_literal, files))}], filename = true)"
 
 

@@ -83,12 +83,22 @@ def manifest_of(release: Path) -> dict[str, Any]:
     return manifest
 
 
-def release_as_of(home: Home, day: date) -> Path | None:
-    """The newest release whose as_of is not after `day`; of several for one day, the one published last."""
+def vintages(home: Home) -> dict[date, Path]:
+    """The releases by their as_of, oldest first; of several for one day, the one published last."""
     manifests = [manifest_of(home.releases / release_id) for release_id in release_ids(home)]
-    eligible = [m for m in manifests if date.fromisoformat(m["as_of"]) <= day]
-    newest = max(eligible, key=lambda m: (m["as_of"], m["published_at"]), default=None)
-    return home.releases / newest["release_id"] if newest else None
+    manifests.sort(key=lambda m: (m["as_of"], m["published_at"]))
+    return {date.fromisoformat(m["as_of"]): home.releases / m["release_id"] for m in manifests}
+
+
+def release_as_of(home: Home, day: date) -> Path | None:
+    """The newest release whose as_of is not after `day`."""
+    known = [path for as_of, path in vintages(home).items() if as_of <= day]
+    return known[-1] if known else None
+
+
+def table_file(release: Path, table: str) -> Path:
+    """Where a release keeps a published table as Parquet."""
+    return release / "parquet" / f"{table}.parquet"
 
 
 def hidden(entry: Path) -> bool:
@@ -143,7 +153,7 @@ def write_tables(candidate: Path, target: Path) -> dict[str, dict[str, Any]]:
     with copying(candidate, target / DATABASE) as connection:
         for table in tables_in(connection, "published"):
             copy_table(connection, "published", table, "published")
-            parquet = target / "parquet" / f"{table}.parquet"
+            parquet = table_file(target, table)
             rows = write_parquet(connection, table, parquet)
             tables[table] = {"rows": rows, "sha256": sha256_of(parquet)}
         present = tables_in(connection, "seeds")

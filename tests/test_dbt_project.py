@@ -52,6 +52,9 @@ FAULTS = {
     "metric_observation_value_is_empty_only_where_missing_or_suppressed": """
         UPDATE published.metric_observation SET value = NULL WHERE period = '2022-07'
     """,
+    "metric_vintage_ends_with_the_present": """
+        UPDATE published.metric_vintage SET realtime_end = realtime_start + 1 WHERE period = '2022-07'
+    """,
     "nothing_after_the_report_month": "UPDATE lake.context SET report_month = report_month - INTERVAL 1 MONTH",
     "one_release": "INSERT INTO published.release FROM published.release",
     "plan_attainment_status_other_than_no_data_has_an_actual": "UPDATE published.plan_attainment SET actual = NULL",
