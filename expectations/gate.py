@@ -23,7 +23,11 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class Check:
-    """The verdict on one expectation; `executed` is false when it could not be evaluated."""
+    """The verdict on one declared check; `executed` is false when it could not be evaluated.
+
+    `level` is its validation level (see `expectations.suite.LEVELS`), `severity` block or warn, `limit` what was
+    allowed, as the expectation's parameters in JSON.
+    """
 
     suite: str
     expectation: str
@@ -31,6 +35,14 @@ class Check:
     success: bool
     observed: str
     executed: bool = True
+    level: int = 1
+    severity: str = "block"
+    limit: str = "{}"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether this check stops the candidate: what was not executed does, whatever its severity."""
+        return not self.executed or (not self.success and self.severity == "block")
 
     def line(self) -> str:
         """The check in one line for a person."""
@@ -51,7 +63,7 @@ class Gate:
     @property
     def failures(self) -> list[Check]:
         """The checks that refused the candidate."""
-        return [check for check in self.checks if not check.success]
+        return [check for check in self.checks if check.refuses]
 
 
 def gate_file(home: Home) -> Path:
@@ -82,12 +94,14 @@ def candidate_build(home: Home) -> dict[str, Any]:
 
 def gate(home: Home) -> Gate:
     """Judge the candidate, write the verdict and the report; raise `GateFailed` when any check refuses it."""
-    release_id = str(candidate_build(home)["release_id"])
+    build = candidate_build(home)
+    release_id = str(build["release_id"])
     gate_file(home).unlink(missing_ok=True)
     digest = sha256_of(home.candidate)
     suites = declared_suites(release_id)
-    checks = judge(home, suites, release_id)
-    verdict = conclude(release_id, digest, suites, checks)
+    tests = [Check(**test) for test in build["tests"]]
+    declared = build["tests_declared"] + sum(len(suite.expectations) for suite in suites)
+    verdict = conclude(release_id, digest, declared, [*tests, *judge(home, suites, release_id)])
     write_report(home, verdict)
     write_json(gate_file(home), asdict(verdict))
     if not verdict.passed:
@@ -108,11 +122,10 @@ def prepare() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
-def conclude(release_id: str, digest: str, suites: list[Suite], checks: list[Check]) -> Gate:
-    """The verdict: everything that was declared was executed, and everything passed."""
-    declared = sum(len(suite.expectations) for suite in suites)
+def conclude(release_id: str, digest: str, declared: int, checks: list[Check]) -> Gate:
+    """The verdict: everything that was declared was executed, and nothing refuses the candidate."""
     executed = sum(check.executed for check in checks)
-    passed = declared > 0 and executed == declared and all(check.success for check in checks)
+    passed = declared > 0 and executed == declared and not any(check.refuses for check in checks)
     return Gate(release_id, digest, passed, checks, declared, executed)
 
 
@@ -187,6 +200,9 @@ def check_of(suite: Suite, result: Any) -> Check:
         success=bool(result.success) and problem is None,
         observed=(f"not evaluated: {problem}" if problem is not None else observed_of(result.result))[:LONGEST],
         executed=problem is None,
+        level=suite.level_of(config.type),
+        severity=suite.severity,
+        limit=limit_of(config.kwargs),
     )
 
 
@@ -204,6 +220,12 @@ def column_of(kwargs: dict[str, Any]) -> str | None:
     if "column" in kwargs:
         return str(kwargs["column"])
     return ", ".join(kwargs["column_list"]) if "column_list" in kwargs else None
+
+
+def limit_of(kwargs: dict[str, Any]) -> str:
+    """What an expectation allows: its parameters but for the column it is about."""
+    allowed = {key: value for key, value in kwargs.items() if key not in ("column", "column_list", "batch_id")}
+    return json.dumps(allowed, ensure_ascii=False, sort_keys=True)
 
 
 def observed_of(result: dict[str, Any]) -> str:
@@ -225,7 +247,17 @@ def example(value: Any) -> str:
 def not_evaluated(suite: Suite, why: str) -> list[Check]:
     """The checks of a suite whose rows could not even be read."""
     return [
-        Check(suite.name, item.expectation_type, column_of(item.configuration.kwargs), False, why[:LONGEST], False)
+        Check(
+            suite=suite.name,
+            expectation=item.expectation_type,
+            column=column_of(item.configuration.kwargs),
+            success=False,
+            observed=why[:LONGEST],
+            executed=False,
+            level=suite.level_of(item.expectation_type),
+            severity=suite.severity,
+            limit=limit_of(item.configuration.kwargs),
+        )
         for item in suite.expectations
     ]
 
@@ -256,11 +288,11 @@ def write_report(home: Home, verdict: Gate) -> None:
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.5 sans-serif;margin:2em}}td,th{{text-align:left;padding:.2em 1em .2em 0;vertical-align:top}}
-.failed{{background:#fde8e8}}</style>
+.failed{{background:#fde8e8}}.warned{{background:#fdf6d8}}</style>
 <h1>{title}</h1>
 <p>{verdict.executed} of {verdict.declared} declared checks executed, {len(verdict.failures)} failed.
 Candidate SHA-256 {verdict.candidate_sha256}.</p>
-<table><tr><th>Verdict<th>Suite<th>Expectation<th>Column<th>Observed</tr>
+<table><tr><th>Verdict<th>Level<th>Suite<th>Expectation<th>Column<th>Observed</tr>
 {body}
 </table></html>
 """
@@ -270,6 +302,6 @@ Candidate SHA-256 {verdict.candidate_sha256}.</p>
 
 def report_row(check: Check) -> str:
     """One check as a row of the report."""
-    verdict = "passed" if check.success else "failed"
-    cells = (verdict, check.suite, check.expectation, check.column or "", check.observed)
+    verdict = "passed" if check.success else "failed" if check.refuses else "warned"
+    cells = (verdict, str(check.level), check.suite, check.expectation, check.column or "", check.observed)
     return f'<tr class="{verdict}">' + "".join(f"<td>{html.escape(cell)}" for cell in cells) + "</tr>"

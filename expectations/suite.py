@@ -5,18 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+# What a check compares, as Eurostat's validation levels count it.
+LEVELS = (
+    "format and structure",
+    "within the table",
+    "against earlier versions",
+    "mirror",
+    "between domains",
+    "against external sources",
+)
+# Expectations that look at single values or at the columns alone.
+_FORMAT = (
+    "expect_table_columns_to_match_ordered_list",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_match_regex",
+)
+
 
 @dataclass(frozen=True)
 class Suite:
     """Expectations about the rows of one query.
 
     Rules over several columns are computed by the query: a column named `…_fault` is NULL where the rule holds and
-    otherwise names the row, so that the report says which one it is.
+    otherwise names the row, so that the report says which one it is. `level` is that of the rules that are more than
+    a matter of format (see LEVELS); a failure of the severity `warn` is reported and stops nothing.
     """
 
     name: str
     query: str
     expectations: tuple[Any, ...]
+    level: int = 1
+    severity: str = "block"
+
+    def level_of(self, expectation: str) -> int:
+        """The validation level of one of the expectations, by its type."""
+        return 0 if expectation in _FORMAT else self.level
 
 
 def columns_of(table: str, columns: tuple[str, ...]) -> Suite:

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from expectations.gate import Check
 from hfc import __version__
 from hfc.corrections import DELIVERY_ID, corrected_sql, in_force, is_found
 from hfc.home import GateFailed, HfcError, Home, write_json
@@ -109,9 +110,9 @@ def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] =
         return Build(result.release_id, result.as_of, True)
     earlier = [path for day, path in released.items() if day < result.as_of]
     _create_sources(home, context, deliveries, earlier)
-    _run_dbt(home)
+    tests, declared = _run_dbt(home)
     inputs = [{k: d[k] for k in ("feed", "file", "sha256", "published_on", "outcome")} for d in deliveries]
-    write_json(home.warehouse / "build.json", {**context, "inputs": inputs})
+    write_json(home.warehouse / "build.json", {**context, "inputs": inputs, "tests": tests, "tests_declared": declared})
     return result
 
 
@@ -189,9 +190,13 @@ def _feed_view(contract: Contract, rows: str) -> str:
     )
 
 
-def _run_dbt(home: Home) -> None:
-    """`dbt build` in this process; its artefacts stay below the home."""
+def _run_dbt(home: Home) -> tuple[list[dict[str, Any]], int]:
+    """`dbt build` in this process; its artefacts stay below the home.
+
+    Returns the verdicts of dbt's data tests, for the gate's ledger, and how many such tests the project declares.
+    """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.artifacts.resources.types import NodeType
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
 
@@ -211,3 +216,24 @@ def _run_dbt(home: Home) -> None:
     if failed:
         names = ", ".join(node.node.name for node in failed[:10])
         raise GateFailed(f"{len(failed)} dbt tests refused the candidate: {names}; the whole log is {log}")
+    manifest = json.loads((home.warehouse / "dbt" / "manifest.json").read_text(encoding="utf-8"))
+    declared = sum(node["resource_type"] == "test" for node in manifest["nodes"].values())
+    tests = [node for node in result.result.results if node.node.resource_type == NodeType.Test]
+    return [asdict(_check(test)) for test in sorted(tests, key=lambda test: test.node.name)], declared
+
+
+def _check(test: Any) -> Check:
+    """A data test of dbt as a check of the gate's ledger; a test says its validation level in `meta` or by its kind."""
+    node = test.node
+    kind = getattr(getattr(node, "test_metadata", None), "name", "singular")
+    return Check(
+        suite="dbt",
+        expectation=node.name,
+        column=getattr(node, "column_name", None),
+        success=test.status == "pass",
+        observed=f"{test.failures or 0} rows",
+        executed=test.status in ("pass", "warn"),
+        level=node.config.meta.get("level", 0 if kind in ("not_null", "accepted_values") else 1),
+        severity="warn" if node.config.severity.lower() == "warn" else "block",
+        limit='{"rows": 0}',
+    )

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.gate import candidate_build, gate_file
 from hfc.home import HfcError, Home, UsageError, fsync_directory, sha256_of
+from publish.data_quality import TABLE as DATA_QUALITY
+from publish.data_quality import write_data_quality
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,12 +47,12 @@ class Release:
 def publish(home: Home) -> Release:
     """Make the judged candidate a release and point `published/current` at it."""
     sweep(home)
-    build, digest = passed_candidate(home)
+    build, verdict = passed_candidate(home)
     release_id = str(build["release_id"])
     path = home.releases / release_id
     created = not path.is_dir()
     if created:
-        create(home, build, digest)
+        create(home, build, verdict)
     point(home, release_id)
     return Release(release_id, path, created)
 
@@ -112,8 +114,8 @@ def sweep(home: Home) -> None:
         shutil.rmtree(leftover)
 
 
-def passed_candidate(home: Home) -> tuple[dict[str, Any], str]:
-    """The candidate's build record and hash, if the gate passed exactly these bytes."""
+def passed_candidate(home: Home) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The candidate's build record and its verdict, if the gate passed exactly these bytes."""
     build = candidate_build(home)
     release_id = str(build["release_id"])
     if not RELEASE_ID.fullmatch(release_id):
@@ -123,20 +125,20 @@ def passed_candidate(home: Home) -> tuple[dict[str, Any], str]:
     verdict = json.loads(gate_file(home).read_text(encoding="utf-8"))
     if verdict["passed"] is not True:
         raise HfcError(f"The gate refused candidate {verdict['release_id']}: nothing was published")
-    digest = sha256_of(home.candidate)
-    if (verdict["release_id"], verdict["candidate_sha256"]) != (release_id, digest):
+    if (verdict["release_id"], verdict["candidate_sha256"]) != (release_id, sha256_of(home.candidate)):
         raise HfcError(f"Candidate {release_id} is not the one that the gate passed: run hfc gate again")
-    return build, digest
+    return build, verdict
 
 
-def create(home: Home, build: dict[str, Any], digest: str) -> None:
+def create(home: Home, build: dict[str, Any], verdict: dict[str, Any]) -> None:
     """Write a whole release under a temporary name, make it durable and read-only, and rename it."""
     release_id = str(build["release_id"])
     home.releases.mkdir(parents=True, exist_ok=True)
     temporary = home.releases / f"{TEMPORARY}{release_id}"
     try:
         (temporary / "parquet").mkdir(parents=True)
-        tables = write_tables(home.candidate, temporary)
+        tables = write_tables(home.candidate, temporary, verdict["checks"])
+        digest = verdict["candidate_sha256"]
         if sha256_of(home.candidate) != digest:
             raise HfcError(f"Candidate {release_id} changed while it was being published: run hfc run again")
         write_manifest(temporary, build, digest, tables)
@@ -147,12 +149,17 @@ def create(home: Home, build: dict[str, Any], digest: str) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_tables(candidate: Path, target: Path) -> dict[str, dict[str, Any]]:
+def write_tables(candidate: Path, target: Path, checks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Write the DuckDB file and one Parquet file per published table; give rows and hash of each."""
     tables: dict[str, dict[str, Any]] = {}
     with copying(candidate, target / DATABASE) as connection:
-        for table in tables_in(connection, "published"):
+        published = tables_in(connection, "published")
+        if not published:
+            raise HfcError("The candidate has no published table: run hfc build again")
+        for table in published:
             copy_table(connection, "published", table, "published")
+        write_data_quality(connection, "dst.published", checks)
+        for table in sorted([*published, DATA_QUALITY]):
             parquet = table_file(target, table)
             rows = write_parquet(connection, table, parquet)
             tables[table] = {"rows": rows, "sha256": sha256_of(parquet)}
@@ -161,8 +168,6 @@ def write_tables(candidate: Path, target: Path) -> dict[str, dict[str, Any]]:
             if table not in present:
                 raise HfcError(f"The candidate has no table seeds.{table}: run hfc build again")
             copy_table(connection, "seeds", table, "dictionary")
-    if not tables:
-        raise HfcError("The candidate has no published table: run hfc build again")
     return tables
 
 

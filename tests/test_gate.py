@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from expectations import gate as gates
 from hfc import pipeline
-from hfc.home import GateFailed, HfcError, Home, UsageError, sha256_of
+from hfc.home import GateFailed, HfcError, Home, UsageError, sha256_of, write_json
 from tests.test_publish import hfc, make_candidate, published
 
 OBSERVATION = "UPDATE published.metric_observation SET {} WHERE period = '2024-05'"
@@ -128,13 +130,59 @@ def test_what_cannot_be_evaluated_is_not_passed(home: Home) -> None:
     assert kept["executed"] < kept["declared"] == len(kept["checks"])
 
 
+def test_a_warning_is_published_and_stops_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = gates.declared_suites
+    monkeypatch.setattr(
+        gates, "declared_suites", lambda name: [replace(suite, severity="warn", level=2) for suite in declared(name)]
+    )
+    make_candidate(home, extra=OBSERVATION.format("value = 2000000"))
+    assert gates.gate(home).passed and "warned" in gates.report_file(home).read_text(encoding="utf-8")
+    release = pipeline.publish(home).path
+    rows = duckdb.sql(f"FROM '{release}/parquet/data_quality.parquet' WHERE outcome != 'passed'").fetchall()
+    assert [
+        (check, level, severity, executed, outcome) for check, *_, level, severity, executed, outcome, _, _ in rows
+    ] == [("metric_observation/expect_column_values_to_be_null/plausible_fault", 2, "warn", True, "warned")]
+
+
+def test_every_declared_check_is_published(home: Home) -> None:
+    make_candidate(home)
+    verdict = gates.gate(home)
+    release = pipeline.publish(home).path
+    with duckdb.connect(str(release / "hfc.duckdb"), read_only=True) as connection:
+        counts = connection.execute("SELECT count(*), count(DISTINCT check_id) FROM published.data_quality").fetchall()
+        levels = connection.execute("SELECT DISTINCT level FROM published.data_quality ORDER BY level").fetchall()
+        limits = connection.execute(
+            "SELECT observed, \"limit\" FROM published.data_quality WHERE check_id LIKE 'plan_target/%row_count%'"
+        ).fetchall()
+        comments = connection.execute(
+            "SELECT count(comment) = count(*) FROM duckdb_columns() WHERE table_name = 'data_quality'"
+        ).fetchall()
+    assert counts == [(verdict.declared, verdict.declared)] and levels == [(0,), (1,)]
+    assert limits == [("38", '{"value": 38}')] and comments == [(True,)]
+
+
+@pytest.mark.parametrize("tests", [[], [{"success": False}], [{"executed": False}]])
+def test_a_dbt_test_that_failed_or_never_ran_refuses(home: Home, tests: list[dict[str, bool]]) -> None:
+    make_candidate(home)
+    record = home.warehouse / "build.json"
+    sound = asdict(gates.Check("dbt", "unique_key", None, True, "0 rows"))
+    build = json.loads(record.read_text(encoding="utf-8")) | {"tests_declared": 1}
+    write_json(record, build | {"tests": [sound | test for test in tests]})
+    with pytest.raises(GateFailed):
+        gates.gate(home)
+    write_json(record, build | {"tests": [sound]})
+    assert gates.gate(home).passed
+
+
 def test_checks_that_were_left_out_are_not_passed(home: Home) -> None:
     make_candidate(home)
     suites = gates.declared_suites("r1")
     checks = gates.judge(home, suites[:-1], "r1")
     assert all(check.success for check in checks)
-    assert not gates.conclude("r1", "0", suites, checks).passed
-    assert not gates.conclude("r1", "0", [], []).passed
+    declared = sum(len(suite.expectations) for suite in suites)
+    assert gates.conclude("r1", "0", len(checks), checks).passed
+    assert not gates.conclude("r1", "0", declared, checks).passed
+    assert not gates.conclude("r1", "0", 0, []).passed
 
 
 def test_a_suppressed_value_is_not_told(home: Home) -> None:

@@ -65,7 +65,8 @@ def make_candidate(home: Home, release_id: str = "r1", as_of: str = "2025-01-20"
     with duckdb.connect(str(home.candidate)) as connection:
         connection.execute(STATEMENTS.format(seeds=SEEDS, release_id=release_id, as_of=as_of))
         connection.execute(extra or "SELECT 1")
-    write_json(home.warehouse / "build.json", {"release_id": release_id, "as_of": as_of, "inputs": {"a.csv": "0"}})
+    build = {"release_id": release_id, "as_of": as_of, "inputs": {"a.csv": "0"}, "tests": [], "tests_declared": 0}
+    write_json(home.warehouse / "build.json", build)
 
 
 def pass_gate(home: Home) -> None:
