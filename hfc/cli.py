@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,6 +114,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if value - value == 0 else None
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return str(value)
 
 
@@ -122,9 +125,12 @@ def session(home: Path | None, as_json: bool, quiet: bool) -> Session:
 
 
 def day(text: str | None) -> date | None:
+    """A day from the command line, if one was given."""
+    return None if text is None else one_day(text)
+
+
+def one_day(text: str) -> date:
     """A day from the command line."""
-    if text is None:
-        return None
     try:
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
             raise ValueError
@@ -151,13 +157,23 @@ def opened(home: Home) -> Path:
     return release
 
 
+def release_on(home: Home, chosen: date) -> Path:
+    """The newest release that knows nothing published after a day."""
+    from publish.release import release_as_of
+
+    release = release_as_of(home, chosen)
+    if release is None:
+        raise UsageError(f"There is no release as of {chosen} or earlier: hfc backfill makes releases of the past")
+    return release
+
+
 def show_rows(target: Console, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as a table."""
     table = Table()
     for name in names:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+        table.add_row(*(Text("" if value is None else str(plain(value))) for value in row))
     target.print(table)
 
 
@@ -368,6 +384,69 @@ def rollback(
 
 
 @app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First day.")],
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """One release for each day in between on which something became known, oldest first."""
+    speaker = session(home, as_json, quiet)
+    start, end = one_day(first), one_day(last)
+    with speaker.progress() as status:
+        releases = pipeline.backfill(speaker.home, start, end, lambda done: status.update(f"Release {done.release_id}"))
+
+    def show(target: Console) -> None:
+        for release in releases:
+            verb = "Published" if release.created else "There was"
+            target.print(Text(f"{verb} release {release.release_id}: {release.path}"), soft_wrap=True)
+        target.print(Text(f"{sum(release.created for release in releases)} of {len(releases)} vintages published"))
+
+    speaker.result({"releases": releases}, show)
+
+
+@app.command()
+def asof(
+    when: Annotated[str, typer.Argument(metavar="YYYY-MM-DD", help="The day.")],
+    metric: Annotated[str | None, typer.Option("--metric", help="Only this metric.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Every value as it was known on a day."""
+    from publish import history
+
+    speaker = session(home, as_json, quiet)
+    chosen = one_day(when)
+    release = release_on(speaker.home, chosen)
+    if missing := pipeline.vintages_after(speaker.home, release, chosen):
+        raise UsageError(
+            f"What was published on {missing[0]} is in no release: run hfc backfill --from {missing[0]} --to {chosen}"
+        )
+    names, records = history.observations(release, metric)
+    speaker.say(f"Release {release.name}")
+    show_listing(speaker, names, records, "values")
+
+
+@app.command()
+def vintages(
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The metric.")],
+    period: Annotated[str, typer.Argument(metavar="PERIOD", help="2024-03, 2024-Q1 or 2024.")],
+    member: Annotated[str | None, typer.Option("--member", help="Only this member of a dimension.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """How a published number was revised: what was known from when until when."""
+    from publish import history
+
+    speaker = session(home, as_json, quiet)
+    names, records = history.history(opened(speaker.home), metric, period, member)
+    show_listing(speaker, names, records, "vintages")
+
+
+@app.command()
 def status(
     on: Annotated[
         str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="Judge lateness on this day; else today.")
@@ -450,14 +529,8 @@ def board(
 def board_of(home: Home, chosen: date | None) -> Board:
     """The board of the current release, or of the newest release not after a day."""
     from hfc.board import read_board
-    from publish.release import release_as_of
 
-    if chosen is None:
-        return read_board(opened(home))
-    release = release_as_of(home, chosen)
-    if release is None:
-        raise UsageError(f"There is no release as of {chosen} or earlier")
-    return read_board(release)
+    return read_board(opened(home) if chosen is None else release_on(home, chosen))
 
 
 @app.command()

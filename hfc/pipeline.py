@@ -148,6 +148,51 @@ def run(
         return Run(outcomes, built, verdict, _publish(home))
 
 
+def backfill(home: Home, first: date, last: date, report: Callable[[Release], None] = quiet) -> list[Release]:
+    """One release for each vintage from `first` to `last`, oldest first; those that exist are left as they are.
+
+    A vintage is a day on which a loaded delivery was published. `published/current` never moves back in time.
+    """
+    from hfc import warehouse
+
+    with home.lock("backfill"):
+        results = []
+        for day in warehouse.vintages(home):
+            if first <= day <= last:
+                results.append(_release_of(home, day))
+                report(results[-1])
+        return results
+
+
+def vintages_after(home: Home, release: Path, day: date) -> list[date]:
+    """The vintages up to `day` that a release does not know, because they came later."""
+    from hfc import warehouse
+    from publish.release import manifest_of
+
+    known = date.fromisoformat(manifest_of(release)["as_of"])
+    return [vintage for vintage in warehouse.vintages(home) if known < vintage <= day]
+
+
+def _release_of(home: Home, day: date) -> Release:
+    """The release of one vintage, built, judged and published where it is missing."""
+    from hfc import warehouse
+    from publish import release
+
+    existing = home.releases / warehouse.planned_release(home, day, _released(home))
+    if existing.is_dir():
+        return release.Release(existing.name, existing, False)
+    _build(home, day)
+    _gate(home)
+    return release.publish(home, forward_only=True)
+
+
+def _released(home: Home) -> dict[date, Path]:
+    """The observations that were published, by the day whose knowledge they show."""
+    from publish import release
+
+    return {day: release.table_file(path, "metric_observation") for day, path in release.vintages(home).items()}
+
+
 def _ingest(home: Home, landing: Path, report: Report) -> list[Outcome]:
     return _load_all(home, receive(home, landing), report)
 
@@ -163,10 +208,8 @@ def _load_all(home: Home, delivery_ids: list[str], report: Report) -> list[Outco
 
 def _build(home: Home, as_of: date | None) -> Build:
     from hfc import warehouse
-    from publish import release
 
-    observations = {day: release.table_file(path, "metric_observation") for day, path in release.vintages(home).items()}
-    return warehouse.build(home, as_of, observations)
+    return warehouse.build(home, as_of, _released(home))
 
 
 def _gate(home: Home) -> Gate:

@@ -19,7 +19,7 @@ import duckdb
 from expectations.gate import Check
 from hfc import __version__
 from hfc.corrections import DELIVERY_ID, corrected_sql, in_force, is_found
-from hfc.home import GateFailed, HfcError, Home, write_json
+from hfc.home import GateFailed, HfcError, Home, sha256_of, write_json
 from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
@@ -71,19 +71,33 @@ def report_month(as_of: date) -> date:
     return ((as_of + timedelta(days=1)).replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-def _plan(home: Home, as_of: date | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def planned_release(home: Home, as_of: date, released: Mapping[date, Path]) -> str:
+    """The identifier that a build for this day would give its release."""
+    context, _ = _plan(home, as_of, released)
+    return str(context["release_id"])
+
+
+def vintages(home: Home) -> list[date]:
+    """The days on which the loaded deliveries became known, oldest first."""
+    found = {d["published_on"] for d in known_deliveries(home) if d["outcome"] == "loaded"}
+    return [date.fromisoformat(day) for day in sorted(found)]
+
+
+def _plan(home: Home, as_of: date | None, released: Mapping[date, Path]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The build's context and its deliveries."""
-    loaded = [d["published_on"] for d in known_deliveries(home) if d["outcome"] == "loaded"]
-    if not loaded:
+    days = vintages(home)
+    if not days:
         raise HfcError("no delivery has been loaded yet: put files in <landing>/<feed>/ and run hfc ingest")
-    as_of = as_of or date.fromisoformat(max(loaded))
+    as_of = as_of or days[-1]
     deliveries = known_deliveries(home, as_of)
     if not any(d["outcome"] == "loaded" for d in deliveries):
-        raise HfcError(f"no loaded delivery was published on or before {as_of}; the first is of {min(loaded)}")
+        raise HfcError(f"no loaded delivery was published on or before {as_of}; the first is of {days[0]}")
     inputs = sorted([d["feed"], d["published_on"], d["file"], d["sha256"], d["outcome"]] for d in deliveries)
     inputs_sha256 = hashlib.sha256(json.dumps(inputs, ensure_ascii=False).encode()).hexdigest()
     code = code_version()
-    identity = hashlib.sha256(f"{as_of}{inputs_sha256}{code}".encode()).hexdigest()
+    # The history of the published values is an input, too.
+    history = "".join(sha256_of(path) for day, path in released.items() if day < as_of)
+    identity = hashlib.sha256(f"{as_of}{inputs_sha256}{code}{history}".encode()).hexdigest()
     context = {
         "release_id": f"{as_of:%Y%m%d}-{identity[:12]}",
         "as_of": as_of.isoformat(),
@@ -104,7 +118,7 @@ def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] =
         GateFailed: a dbt test refused the candidate.
         HfcError: nothing is loaded, or dbt itself failed.
     """
-    context, deliveries = _plan(home, as_of)
+    context, deliveries = _plan(home, as_of, released)
     result = Build(context["release_id"], date.fromisoformat(context["as_of"]), False)
     if context["previous_release_id"] == result.release_id:
         return Build(result.release_id, result.as_of, True)

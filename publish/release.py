@@ -44,8 +44,11 @@ class Release:
     created: bool
 
 
-def publish(home: Home) -> Release:
-    """Make the judged candidate a release and point `published/current` at it."""
+def publish(home: Home, forward_only: bool = False) -> Release:
+    """Make the judged candidate a release and point `published/current` at it.
+
+    With `forward_only`, the pointer stays where it is if that release knows more than this one.
+    """
     sweep(home)
     build, verdict = passed_candidate(home)
     release_id = str(build["release_id"])
@@ -53,7 +56,9 @@ def publish(home: Home) -> Release:
     created = not path.is_dir()
     if created:
         create(home, build, verdict)
-    point(home, release_id)
+    current = current_release(home)
+    if not (forward_only and current and manifest_of(current)["as_of"] > build["as_of"]):
+        point(home, release_id)
     return Release(release_id, path, created)
 
 
