@@ -11,7 +11,7 @@ run: setup  ## Simulate labelled deliveries, run the whole way, print the attain
 	$(BIN)/hfc run --home $(HOME_DIR)
 
 test: check  ## Install and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 fuzz: setup  ## Fuzz each reader for FUZZ_SECONDS (Linux)
 	for form in text HTML JSON Parquet workbook sheet; do \
