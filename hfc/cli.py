@@ -617,19 +617,22 @@ def drift(
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the deliveries.")],
     months: Annotated[int, typer.Option("--months", min=1, help="How many months to simulate.")] = 50,
+    tax_rows: Annotated[
+        int | None, typer.Option("--tax-rows", min=0, help="How many tax vouchers in all; else 300 a month.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same deliveries.")] = 1,
     home: HomeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write realistic, messy, clearly synthetic deliveries."""
+    """Write realistic, messy, clearly synthetic deliveries of every feed of the plan."""
     from hfc import simulate as simulation
 
     speaker = session(home, as_json, quiet)
     with speaker.progress():
-        simulation.simulate(out, months, seed)
+        simulation.simulate(out, months, seed, tax_rows)
     text = f"Synthetic deliveries of {months} months: {out.absolute()}"
-    value = {"out": out.absolute(), "months": months, "seed": seed}
+    value = {"out": out.absolute(), "months": months, "tax_rows": tax_rows, "seed": seed}
     speaker.result_in_a_line(value, text)
 
 

@@ -1,0 +1,152 @@
+"""Value-added: annual accounts and their revisions, quarterly indicators, prices, published figures, revision notes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+
+from hfc.simulate.calendar import RECENT, START, last_day, month_after, month_name, quarter_name, quarters
+from hfc.simulate.writing import NOTE, Delivery, Row
+
+FIRST_YEAR = START.year - 1  # growth over the year before needs one
+_ACCOUNTS = ["年份", "行业", "劳动者报酬", "生产税净额", "固定资产折旧", "营业盈余", "总产出", "中间投入", "核算阶段"]
+_INDICATORS = ["季度", "指标", "口径", "数值", "单位"]
+_PRICES = ["季度", "指数", "同比指数"]
+_OFFICIAL = ["指标", "报告期", "数值", "单位", "文号或链接"]
+_NOTES = ["说明编号", "指标", "起始期", "截止期", "阶段", "原因"]
+# Finally accounted value-added by year in 100 million yuan, shares of its divisions in percent.
+_TOTALS = {2021: 98, 2022: 125, 2023: 182, 2024: 243, 2025: 305, 2026: 365}
+_SHARES = {"66": 60, "67": 14, "68": 17, "69": 9}
+# How much a preliminary account differs from the final one, in per mille.
+_REVISIONS = {2021: -4, 2022: 6, 2023: -15, 2024: -21, 2025: 4, 2026: 3}
+_CENSUS_YEAR = 2023
+_NAMES = {"66": "货币金融服务", "67": "资本市场服务", "68": "保险业", "69": "其他金融业"}
+_INCOME_FROM = 2023  # interest and fees are reported from here on: the banks' indicator from 2024 on needs a base
+# Level of an indicator in the first quarter of FIRST_YEAR, growth a year in percent, basis.
+_SERIES = {
+    "存款余额": (2600, 21, "期末"),
+    "贷款余额": (2200, 24, "期末"),
+    "利息净收入": (13, 26, "累计"),
+    "手续费及佣金净收入": (4, 20, "累计"),
+    "证券交易额": (5200, 27, "累计"),
+    "保费收入": (19, 22, "当季"),
+}
+
+
+def accounts(months: int) -> Iterator[Delivery]:
+    """The account of each year: preliminary at the end of February, final (or census) in December of the year after."""
+    for turn, year in enumerate(range(FIRST_YEAR, FIRST_YEAR + len(_TOTALS))):
+        final = "普查修订" if year == _CENSUS_YEAR else "最终核实"
+        stages = [(date(year + 1, 2, 26), "初步核算", _REVISIONS[year]), (date(year + 1, 12, 22), final, 0)]
+        for step, (published_on, stage, per_mille) in enumerate(stages):
+            if published_on <= last_day(months):
+                rows = [_account(year, division, stage, per_mille) for division in _SHARES]
+                yield Delivery(
+                    "value_added_accounts",
+                    published_on,
+                    _ACCOUNTS,
+                    rows,
+                    2 * turn + step,
+                    notes=(NOTE, "说明：单位为亿元"),
+                )
+
+
+def _account(year: int, division: str, stage: str, per_mille: int) -> Row:
+    """One division: the income approach in four parts, and a production approach that differs by a little."""
+    added = Decimal(_TOTALS[year] * _SHARES[division] * (1000 + per_mille)).scaleb(-5)
+    compensation, taxes, depreciation = (_rounded(added * share / 100) for share in (38, 9, 5))
+    gap = Decimal((year * 7 + int(division) * 3) % 21 - 10).scaleb(-3)
+    produced = _rounded(added * (1 + gap))
+    intermediate = _rounded(produced * 48 / 52)
+    surplus = added - compensation - taxes - depreciation
+    printed = division if year % 2 else _NAMES[division]
+    label = f"{year}年" if stage == "初步核算" else str(year)
+    return [label, printed, compensation, taxes, depreciation, surplus, produced + intermediate, intermediate, stage]
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.0001"))
+
+
+def indicators(rng: random.Random, months: int) -> Iterator[Delivery]:
+    """The indicators, 45 days after each quarter, older ones two at once; the first go back to the base year."""
+    levels = {name: _path(rng, name, months) for name in _SERIES}
+    recent = month_after(START, months - RECENT)
+    backlog: list[Row] = []
+    for turn, (year, number, end) in enumerate(quarters(FIRST_YEAR, last_day(months))):
+        for position, (name, (_, _, basis)) in enumerate(_SERIES.items()):
+            if name in ("利息净收入", "手续费及佣金净收入") and year < _INCOME_FROM:
+                continue
+            flows = levels[name][turn - number + 1 : turn + 1] if basis == "累计" else levels[name][turn : turn + 1]
+            backlog.append([quarter_name(year, number, position), name, basis, sum(flows, Decimal()), "亿元"])
+        published_on = end + timedelta(days=45)
+        is_due = number in (2, 4) or end > recent
+        if year >= START.year and is_due and published_on <= last_day(months):
+            yield Delivery("value_added_indicators", published_on, _INDICATORS, backlog, turn)
+            backlog = []
+
+
+def _path(rng: random.Random, name: str, months: int) -> list[Decimal]:
+    """An indicator's quarters: steady growth and a little noise; trade of securities is the most restless."""
+    level, growth, _ = _SERIES[name]
+    noise = 0.09 if name == "证券交易额" else 0.015
+    count = len(list(quarters(FIRST_YEAR, last_day(months))))
+    steps = (level * (1 + growth / 100) ** (quarter / 4) * rng.gauss(1, noise) for quarter in range(count))
+    return [Decimal(f"{value:.2f}") for value in steps]
+
+
+def prices(rng: random.Random, months: int) -> Iterator[Delivery]:
+    """Consumer and fixed-investment prices by quarter, one delivery a half-year."""
+    rows: list[Row] = []
+    for turn, (year, number, end) in enumerate(quarters(START.year, last_day(months))):
+        consumer, investment = Decimal(rng.randint(998, 1022)), Decimal(rng.randint(985, 1025))
+        rows.append([quarter_name(year, number, turn), "居民消费价格", consumer.scaleb(-1)])
+        rows.append([quarter_name(year, number, turn), "固定资产投资价格", investment.scaleb(-1)])
+        published_on = end + timedelta(days=28)
+        if number in (2, 4) and published_on <= last_day(months):
+            yield Delivery("price_indices", published_on, _PRICES, rows, turn)
+            rows = []
+
+
+def official_figures(months: int) -> Iterator[Delivery]:
+    """What the authorities published on each year, among it a growth at comparable prices; near ours, never equal."""
+    for turn, year in enumerate(range(START.year, FIRST_YEAR + len(_TOTALS))):
+        published_on, source = date(year + 1, 1, 28), f"模拟统发〔{year + 1}〕{turn + 1}号"
+        growth = Decimal(1000 * _TOTALS[year]) / _TOTALS[year - 1] - 1012
+        rows: list[Row] = [
+            ["financial_value_added", f"{year}年", Decimal(_TOTALS[year] * 995).scaleb(-3), "亿元", source],
+            [
+                "financial_value_added_volume_growth_ytd",
+                f"{year}年第四季度",
+                growth.quantize(Decimal(1)).scaleb(-1),
+                "%",
+                source,
+            ],
+            ["financial_tax_revenue", str(year), Decimal(_TOTALS[year] * 3 + 230).scaleb(-1), "亿元", source],
+        ]
+        if published_on <= last_day(months):
+            yield Delivery("official_figures", published_on, _OFFICIAL, rows, turn)
+
+
+def revision_notes(months: int) -> Iterator[Delivery]:
+    """Why a published past value changed: each account that replaces a preliminary one, and late tax vouchers."""
+    for turn, year in enumerate(range(FIRST_YEAR, FIRST_YEAR + len(_TOTALS))):
+        published_on = date(year + 1, 12, 22)
+        stage = "普查修订" if year == _CENSUS_YEAR else "最终核实"
+        late = month_name(date(year + 1, 1, 1), turn), month_name(date(year + 1, 11, 1), turn + 1)
+        rows: list[Row] = [
+            [
+                f"N-{year}-1",
+                "financial_value_added",
+                f"{year}Q1",
+                f"{year}年第四季度",
+                stage,
+                f"模拟：{stage}替换初步核算数",
+            ],
+            [f"N-{year}-2", "financial_value_added", f"{year}年", str(year), stage, f"模拟：{stage}替换初步核算数"],
+            [f"N-{year}-3", "financial_tax_revenue", *late, "更正", "模拟：税票迟报、作废和更正"],
+        ]
+        if published_on <= last_day(months):
+            yield Delivery("revision_notes", published_on, _NOTES, rows, turn)
