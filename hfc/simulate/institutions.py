@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from hfc.simulate.calendar import START, month_after, month_end, some_day, windows
-from hfc.simulate.writing import Cell, Delivery, Row
+from hfc.simulate.writing import TEXTS, Cell, Delivery, Row
 
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 # Industry and admissions a month, before the pace of the year.
@@ -107,7 +107,7 @@ def _change(rng: random.Random, institution: Institution, day: date) -> Event:
 def register(rng: random.Random, zone: Zone, months: int) -> Iterator[Delivery]:
     """The register: some deliveries hold an admission without a date yet, a withdrawn event, an old row once more."""
     before: list[Row] = []
-    for turn, window in enumerate(windows(months, 3, 1)):
+    for turn, window in enumerate(windows(months, 1, 1)):
         rows: list[Row] = [row for month in window.months for row in _register_rows(month, zone.events[month])]
         odd: list[Row] = []
         if rng.random() < 0.2:
@@ -119,7 +119,7 @@ def register(rng: random.Random, zone: Zone, months: int) -> Iterator[Delivery]:
             rows, odd = [[*row, ""] for row in rows], [[*row, "否"] for row in odd]
             odd += [[*before[0], ""], [*withdrawn, "是"]]
         before = rows or before
-        yield Delivery("institution_register", window.published_on, header, [*rows, *odd], turn)
+        yield Delivery("institution_register", window.published_on, header, [*rows, *odd], turn % TEXTS)
 
 
 def _admission(rng: random.Random, key: str, day: Cell, name: str) -> Row:
@@ -135,14 +135,14 @@ def _register_rows(month: date, events: list[Event]) -> Iterator[Row]:
 def funds(rng: random.Random, zone: Zone, months: int) -> Iterator[Delivery]:
     """Changes in fund commitments, in 万元 or 亿元, with a control total."""
     strangers = [uscc(rng)]
-    for turn, window in enumerate(windows(months, 3, 1)):
+    for turn, window in enumerate(windows(months, 1, 1)):
         unit, decimals = rng.choice([("万元", 0), ("亿元", 4)])
         rows = [row for month in window.months for row in _fund_rows(rng, zone, month, strangers)]
         amounts = [[Decimal(amount).scaleb(-decimals) for amount in changed] for _, changed in rows]
         scaled: list[Row] = [[*cells, *changed] for (cells, _), changed in zip(rows, amounts, strict=True)]
         total: Row = ["合计", "", "", "", *map(sum, zip(*amounts, strict=True))]
         header = [*_FUNDS, f"认缴变动额({unit})", f"实缴变动额（{unit}）"]
-        yield Delivery("fund_commitments", window.published_on, header, [*scaled, total], turn + 1)
+        yield Delivery("fund_commitments", window.published_on, header, [*scaled, total], (turn + 1) % TEXTS)
 
 
 def _fund_rows(

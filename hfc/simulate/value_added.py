@@ -111,23 +111,30 @@ def prices(rng: random.Random, months: int) -> Iterator[Delivery]:
 
 
 def official_figures(months: int) -> Iterator[Delivery]:
-    """What the authorities published on each year, among it a growth at comparable prices; near ours, never equal."""
+    """What the authorities published on half-years and years, near ours, never equal; growth at comparable prices too."""
     for turn, year in enumerate(range(START.year, FIRST_YEAR + len(_TOTALS))):
-        published_on, source = date(year + 1, 1, 28), f"模拟统发〔{year + 1}〕{turn + 1}号"
+        source = f"模拟统发〔{year}〕{turn + 1}号"
+        half: Row = [
+            "financial_value_added_ytd",
+            f"{year}年二季度",
+            Decimal(_TOTALS[year] * 48).scaleb(-2),
+            "亿元",
+            source,
+        ]
+        yield from _published(date(year, 7, 28), [half], months)
         growth = Decimal(1000 * _TOTALS[year]) / _TOTALS[year - 1] - 1012
-        rows: list[Row] = [
+        comparable = growth.quantize(Decimal(1)).scaleb(-1)
+        whole: list[Row] = [
             ["financial_value_added", f"{year}年", Decimal(_TOTALS[year] * 995).scaleb(-3), "亿元", source],
-            [
-                "financial_value_added_volume_growth_ytd",
-                f"{year}年第四季度",
-                growth.quantize(Decimal(1)).scaleb(-1),
-                "%",
-                source,
-            ],
+            ["financial_value_added_volume_growth_ytd", f"{year}年第四季度", comparable, "%", source],
             ["financial_tax_revenue", str(year), Decimal(_TOTALS[year] * 3 + 230).scaleb(-1), "亿元", source],
         ]
-        if published_on <= last_day(months):
-            yield Delivery("official_figures", published_on, _OFFICIAL, rows, turn)
+        yield from _published(date(year + 1, 1, 28), whole, months)
+
+
+def _published(published_on: date, rows: list[Row], months: int) -> Iterator[Delivery]:
+    if published_on <= last_day(months):
+        yield Delivery("official_figures", published_on, _OFFICIAL, rows, published_on.year + published_on.month)
 
 
 def revision_notes(months: int) -> Iterator[Delivery]:

@@ -30,6 +30,7 @@ _DIALECTS = (
 )
 _PLAIN = (0, 1, 4)  # the dialects whose rows DuckDB writes
 # Workbooks and pages are read in a process of their own, which takes time: few of them.
+TEXTS = 4  # the first forms, which are plain text: for the feeds with the most deliveries
 _FORMS = (0, 1, 2, 3, "workbook", 4, 0, 1, 2, 3, 4, "page")
 _EPOCH = date(1899, 12, 30)  # day 0 of a workbook
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # the time of every member of an archive: the same rows give the same bytes

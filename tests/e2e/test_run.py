@@ -122,7 +122,7 @@ def long_history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Path]:
     ("as_of", "statuses"),
     [
         # Flows of 2022: capital against the pace of 2021, institutions against months.
-        (date(2022, 9, 15), {"no_data", "on_track", "at_risk", "off_track"}),
+        (date(2022, 6, 15), {"no_data", "on_track", "at_risk", "off_track"}),
         # The latest delivery of the funds was rejected: 2022 keeps its judgement, 2024 loses it.
         (date(2023, 9, 20), {"no_data", "on_track", "at_risk", "off_track", "achieved", "missed"}),
         # Both feeds are stale: 2022 and 2024 keep their judgement.
