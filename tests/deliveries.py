@@ -388,7 +388,15 @@ def bad_uscc(rng: random.Random) -> str:
 
 
 class World:
-    """The records of one feed, as whoever delivers them knows them."""
+    """The records of one feed, as whoever delivers them knows them.
+
+    `horizons`: the last day of publication is one of these. `most_old`: how many earlier records a delivery touches at
+    most, each in one of the ways in `actions`.
+    """
+
+    horizons = (LAST_DAY, LAST_DAY, date(2024, 7, 17), date(2023, 6, 30))
+    most_old = 8
+    actions: tuple[str, ...] = ("again", "correct", "correct", "revert", "void")
 
     def __init__(self, rng: random.Random, feed: str) -> None:
         self.rng = rng
@@ -419,6 +427,10 @@ class World:
             low = FIRST_DAY
         low = min(low, high)
         return low + timedelta(days=self.rng.randrange((high - low).days + 1))
+
+    def batch(self, low: date, high: date) -> list[Record]:
+        """The news of one delivery."""
+        return [record for _ in range(self.rng.randint(4, 12)) for record in self.new_records(low, high)]
 
     def new_records(self, low: date, high: date) -> list[Record]:
         """One or a few fresh records."""
@@ -722,12 +734,12 @@ def old_lines(world: World, published_on: date, used: set[Any]) -> list[Line]:
     rng = world.rng
     lines = []
     keys = [key for key in world.versions if key not in used]
-    for key in rng.sample(keys, min(len(keys), rng.randint(0, 8))):
+    for key in rng.sample(keys, min(len(keys), rng.randint(0, world.most_old))):
         used.add(key)
         versions = world.versions[key]
         record = versions[-1]
         overrides: dict[str, str] = {}
-        action = rng.choice(("again", "correct", "correct", "revert", "void"))
+        action = rng.choice(world.actions)
         if key in world.voided:
             action = rng.choice(("revive", "revive", "void", "correct"))
         if action == "correct":
@@ -797,10 +809,7 @@ def make_lines(world: World, low: date, published_on: date, spoiled: bool) -> li
     """The rows of an ordinary delivery; `spoiled` ones have more than 20 % faulty rows."""
     rng = world.rng
     used: set[Any] = set()
-    lines: list[Line] = []
-    for _ in range(rng.randint(4, 12)):
-        for record in world.new_records(low, published_on):
-            lines.append(Line(record))
+    lines = [Line(record) for record in world.batch(low, published_on)]
     while world.broken and rng.random() < 0.6:  # mended at last
         lines.append(Line(world.broken.pop(rng.randrange(len(world.broken)))))
     for line in lines:
@@ -889,9 +898,9 @@ def put(rng: random.Random, folder: Path, number: int, published_on: date, conte
         os.utime(beside, (stamp, stamp))
 
 
-def choose_days(rng: random.Random, count: int) -> list[date]:
+def choose_days(rng: random.Random, count: int, horizons: tuple[date, ...]) -> list[date]:
     """Different days of publication in order, many at the end of a month; some seeds stop early."""
-    last = rng.choice((LAST_DAY, LAST_DAY, date(2024, 7, 17), date(2023, 6, 30)))
+    last = rng.choice(horizons)
     days: set[date] = {last} if rng.random() < 0.5 else set()
     while len(days) < count:
         day = date(2021, 11, 10) + timedelta(days=rng.randrange((last - date(2021, 11, 10)).days + 1))
@@ -912,7 +921,8 @@ def write_feed(rng: random.Random, folder: Path, world: World, size: int) -> Non
     written: list[bytes] = []
     earlier: list[list[Line]] = []
     low = FIRST_DAY
-    for number, (kind, published_on) in enumerate(zip(kinds, choose_days(rng, len(kinds)), strict=True), start=1):
+    days = choose_days(rng, len(kinds), world.horizons)
+    for number, (kind, published_on) in enumerate(zip(kinds, days, strict=True), start=1):
         if kind == "again":
             contents = [rng.choice(written)]
         elif kind == "rewritten":  # the rows of an earlier file, written by another hand

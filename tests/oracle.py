@@ -1,8 +1,8 @@
 """A second, independent implementation of the specification, to compare the pipeline with.
 
-It reads deliveries of the plan's own feeds (CSV or TSV text), judges every row and computes the metrics of the sections
-"Institutions" and "Fund capital". It shares no code with the pipeline, uses the standard library only and prefers plain
-loops to speed: where both agree on messy deliveries, both read the specification alike.
+It reads deliveries of the plan's own feeds (CSV or TSV text), judges every row and, by `oracle_metrics` and its parts,
+computes every metric. It shares no code with the pipeline, uses the standard library only and prefers plain loops to
+speed: where both agree on messy deliveries, both read the specification alike.
 
 Decisions where the specification is silent:
 
@@ -26,13 +26,14 @@ import hashlib
 import io
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
+
+from oracle_metrics import all_observations
 
 SHANGHAI = timezone(timedelta(hours=8))
 RULES = [
@@ -50,7 +51,6 @@ RULES = [
     "rejected_delivery",
 ]
 UNITS = {"元": Decimal(1), "万元": Decimal(10) ** 4, "亿元": Decimal(10) ** 8}
-CATEGORIES = ("licensed", "fintech", "supporting", "fund")
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 NOTE_STARTS = ("注", "数据来源", "说明", "备注")
 CONTROL_TOTALS = ("合计", "总计")
@@ -797,173 +797,6 @@ def current_records(history: FeedHistory, as_of: date) -> dict[Any, dict[str, An
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Periods
-
-
-def month_end(year: int, month: int) -> date:
-    """The last day of a month."""
-    if month == 12:
-        return date(year, 12, 31)
-    return date(year, month + 1, 1) - timedelta(days=1)
-
-
-def periods(first_event: date, as_of: date) -> Iterator[tuple[str, str, date, date]]:
-    """(frequency, period, first day, last day) of all complete periods from the one with the first event on."""
-    for year in range(first_event.year, as_of.year + 1):
-        for month in range(1, 13):
-            start, end = date(year, month, 1), month_end(year, month)
-            if first_event <= end <= as_of:
-                yield "M", f"{year}-{month:02}", start, end
-        for quarter in range(1, 5):
-            start, end = date(year, 3 * quarter - 2, 1), month_end(year, 3 * quarter)
-            if first_event <= end <= as_of:
-                yield "Q", f"{year}-Q{quarter}", start, end
-        if date(year, 12, 31) <= as_of:
-            yield "A", f"{year}", date(year, 1, 1), date(year, 12, 31)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Institutions
-
-
-@dataclass
-class Institution:
-    """The life of one USCC: its state after each day with events, first admission and departures."""
-
-    states: dict[date, tuple[bool, str | None]] = field(default_factory=dict)
-    first_admit: tuple[date, str] | None = None
-    departures: list[tuple[date, str]] = field(default_factory=list)
-
-    def state(self, day: date) -> tuple[bool, str | None]:
-        """(resident, category in force or the last one) at the end of a day."""
-        latest: tuple[bool, str | None] = (False, None)
-        for event_day in sorted(self.states):
-            if event_day <= day:
-                latest = self.states[event_day]
-        return latest
-
-
-def follow_institutions(
-    records: dict[str, dict[str, Any]], flags: list[tuple[str, str, str]]
-) -> dict[str, Institution]:
-    """Replays the events of every USCC by event_date, then event_id as text."""
-    institutions: dict[str, Institution] = {}
-    events = sorted(records.values(), key=lambda r: (r["uscc"], r["event_date"], r["event_id"]))
-    resident = False
-    category: str | None = None
-    for event in events:
-        if event["uscc"] not in institutions:
-            institutions[event["uscc"]] = Institution()
-            resident, category = False, None
-        institution = institutions[event["uscc"]]
-        day, kind, flag = event["event_date"], event["event_type"], None
-        if kind == "admit":
-            if institution.first_admit is None:
-                institution.first_admit = (day, event["category"])
-            if resident:
-                flag = "admit_during_residence"
-            else:
-                resident, category = True, event["category"]
-        elif kind in ("leave", "deregister"):
-            if resident:
-                assert category is not None
-                institution.departures.append((day, category))
-                resident = False
-            else:
-                flag = "leave_without_residence"
-        elif kind == "recategorise":
-            if resident:
-                category = event["category"]
-            else:
-                flag = "recategorise_without_residence"
-        if flag:
-            flags.append(("institution_register", event["event_id"], flag))
-        institution.states[day] = (resident, category)
-    return institutions
-
-
-def institution_observations(
-    records: dict[str, dict[str, Any]], as_of: date, flags: list[tuple[str, str, str]]
-) -> Iterator[tuple[Any, ...]]:
-    """The four institution metrics, total and by category."""
-    if not records:
-        return
-    institutions = follow_institutions(records, flags)
-    first_event = min(record["event_date"] for record in records.values())
-    for frequency, period, start, end in periods(first_event, as_of):
-        admitted: Counter[str | None] = Counter()
-        cumulative: Counter[str | None] = Counter()
-        resident: Counter[str | None] = Counter()
-        departed: Counter[str | None] = Counter()
-        for institution in institutions.values():
-            is_resident, category = institution.state(end)
-            if institution.first_admit and institution.first_admit[0] <= end:
-                cumulative[category] += 1
-                if institution.first_admit[0] >= start:
-                    admitted[institution.first_admit[1]] += 1
-            if is_resident:
-                resident[category] += 1
-            for day, category_before in institution.departures:
-                if start <= day <= end:
-                    departed[category_before] += 1
-        metrics = {
-            "institutions_admitted": admitted,
-            "institutions_admitted_cumulative": cumulative,
-            "institutions_resident": resident,
-            "institutions_departed": departed,
-        }
-        for metric, counts in metrics.items():
-            total = Decimal(sum(counts.values()))
-            yield observation(metric, frequency, period, end, "total", "total", total, "institution", as_of)
-            for member in CATEGORIES:
-                value = Decimal(counts[member])
-                yield observation(metric, frequency, period, end, "category", member, value, "institution", as_of)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Fund capital
-
-
-def fund_observations(records: dict[str, dict[str, Any]], as_of: date) -> Iterator[tuple[Any, ...]]:
-    """Subscribed (flow and cumulative) and paid-in capital in 100 million yuan."""
-    if not records:
-        return
-    first_event = min(record["change_date"] for record in records.values())
-    for frequency, period, start, end in periods(first_event, as_of):
-        flow = subscribed = paid_in = Decimal(0)
-        for record in records.values():
-            if record["change_date"] <= end:
-                subscribed += record["subscribed_change"]
-                paid_in += record["paid_in_change"]
-                if record["change_date"] >= start:
-                    flow += record["subscribed_change"]
-        metrics = {
-            "fund_subscribed": flow,
-            "fund_subscribed_cumulative": subscribed,
-            "fund_paid_in_cumulative": paid_in,
-        }
-        for metric, yuan in metrics.items():
-            value = yuan / UNITS["亿元"]
-            yield observation(metric, frequency, period, end, "total", "total", value, "cny_100m", as_of)
-
-
-def observation(
-    metric: str,
-    frequency: str,
-    period: str,
-    end: date,
-    dimension: str,
-    member: str,
-    value: Decimal,
-    unit: str,
-    as_of: date,
-) -> tuple[Any, ...]:
-    """One published row; both feeds are event feeds, so every value is there (A) and free (F)."""
-    rounded = value.quantize(Decimal("1e-10"), rounding=ROUND_HALF_UP) + Decimal(0)
-    return (metric, frequency, period, end, dimension, member, rounded, unit, "A", "F", as_of)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def compute(landing: Path, as_of: date | None = None) -> Result:
@@ -983,15 +816,10 @@ def compute(landing: Path, as_of: date | None = None) -> Result:
         observations: list[tuple[Any, ...]] = []
         flags: list[tuple[str, str, str]] = []
         if as_of is not None:
-            register = current_records(histories["institution_register"], as_of)
-            funds = current_records(histories["fund_commitments"], as_of)
-            observations.extend(institution_observations(register, as_of, flags))
-            observations.extend(fund_observations(funds, as_of))
-            for feed, column, records in (
-                ("institution_register", "uscc", register),
-                ("fund_commitments", "manager_code", funds),
-            ):
-                for key, record in records.items():
+            records = {feed: current_records(history, as_of) for feed, history in histories.items()}
+            observations.extend(all_observations(records, as_of, flags))
+            for feed, column in (("institution_register", "uscc"), ("fund_commitments", "manager_code")):
+                for key, record in records[feed].items():
                     code = record[column]
                     if is_uscc(code) and code[17] != uscc_check(code):
                         flags.append((feed, key, "uscc_check"))

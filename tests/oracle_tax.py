@@ -1,0 +1,151 @@
+"""Financial tax revenue, computed once more from the current vouchers and the register: a part of `oracle`, see there.
+
+Decisions where the specification is silent:
+
+- A month has records where a current, non-void voucher was received in it, whatever its taxpayer, amount and kind.
+- The months of a quarter or year before the feed's first record have no records either: the quarter, the year and every
+  year-to-date value of that year are missing, as with any other month without records. They are published, since the
+  period contains the first record; months before it are not.
+- After the last record, months are missing up to the report month.
+- A taxpayer is registered if the register holds any current event of its code, whatever its date and kind; one that is
+  not admitted yet, or was never admitted, is not resident.
+- Only resident taxpayers can be out of scope by category.
+- A rate is the one in force on the day of receipt. Money of one month and tax type is shared as one sum where its shares are the same
+  by the same rule: the general rates, or the overrides with equal shares.
+- Of equal largest shares, the first of central, province, city_district takes the rest. A sum that is not whole fen leaves
+  its fraction there too, so that levels always add up to the total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from oracle_institutions import Institution, follow_institutions
+from oracle_periods import CNY_100M, month_of, months_between, observation, periods, rounded
+
+TAX_TYPES = (
+    "vat", "corporate_income", "individual_income", "urban_construction", "stamp", "securities_stamp", "property",
+    "land_use", "land_appreciation", "deed", "vehicle", "environment", "other",
+)  # fmt: skip
+LEVELS = ("central", "province", "city_district")
+REASONS = ("not_registered", "not_resident", "category")
+IN_SCOPE = ("licensed", "fintech", "fund")
+LOCAL = (Decimal(0), Decimal(0), Decimal(100))
+SHARING = {
+    "vat": (Decimal(50), Decimal("12.5"), Decimal("37.5")),
+    "corporate_income": (Decimal(60), Decimal(12), Decimal(28)),
+    "individual_income": (Decimal(60), Decimal(12), Decimal(28)),
+    "securities_stamp": (Decimal(100), Decimal(0), Decimal(0)),
+    "land_use": (Decimal(0), Decimal(30), Decimal(70)),
+}
+
+Shares = tuple[Decimal, Decimal, Decimal]
+
+
+@dataclass
+class Sums:
+    """Amounts in yuan by month: of each member of each published series, and the months that have records at all."""
+
+    amounts: dict[tuple[str, str, str], dict[str, Fraction]] = field(default_factory=dict)
+    recorded: set[str] = field(default_factory=set)
+
+    def add(self, metric: str, dimension: str, member: str, month: str, yuan: Fraction) -> None:
+        series = self.amounts.setdefault((metric, dimension, member), {})
+        series[month] = series.get(month, Fraction(0)) + yuan
+
+    def over(self, series: tuple[str, str, str], months: list[str]) -> Fraction | None:
+        """The sum in 100 million yuan, None where a month has no records."""
+        if not self.recorded.issuperset(months):
+            return None
+        found = self.amounts.get(series, {})
+        return sum((found.get(month, Fraction(0)) for month in months), Fraction(0)) / CNY_100M
+
+
+def out_of_scope(institutions: dict[str, Institution], uscc: str, day: date) -> tuple[str | None, str | None]:
+    """(reason why money of this taxpayer on this day is out of scope, or None; its category)."""
+    if uscc not in institutions:
+        return "not_registered", None
+    is_resident, category = institutions[uscc].state(day)
+    if not is_resident:
+        return "not_resident", None
+    return (None if category in IN_SCOPE else "category"), category
+
+
+def share(yuan: Fraction, shares: Shares) -> list[Fraction]:
+    """What each level gets, in yuan: whole fen but for the level with the largest share, which takes the rest."""
+    parts = [Fraction(rounded(yuan * Fraction(percent) / 100, 2)) for percent in shares]
+    largest = shares.index(max(shares))
+    parts[largest] += yuan - sum(parts)
+    return parts
+
+
+def add_up(vouchers: dict[str, dict[str, Any]], institutions: dict[str, Institution]) -> Sums:
+    """The sums of all vouchers."""
+    sums = Sums()
+    shared: dict[tuple[str, str, bool, Shares], Fraction] = {}
+    for voucher in vouchers.values():
+        day, tax_type, yuan = voucher["treasury_date"], voucher["tax_type"], Fraction(voucher["amount"])
+        month = month_of(day)
+        sums.recorded.add(month)
+        reason, category = out_of_scope(institutions, voucher["uscc"], day)
+        if reason:
+            sums.add("tax_revenue_out_of_scope", "total", "total", month, yuan)
+            sums.add("tax_revenue_out_of_scope", "reason", reason, month, yuan)
+            continue
+        assert category is not None
+        sums.add("financial_tax_revenue", "total", "total", month, yuan)
+        sums.add("financial_tax_revenue", "category", category, month, yuan)
+        sums.add("financial_tax_revenue", "tax_type", tax_type, month, yuan)
+        if voucher["kind"] == "collection":
+            sums.add("financial_tax_revenue_gross", "total", "total", month, yuan)
+        is_override, shares = find_shares(voucher["uscc"], tax_type, day)
+        group = (month, tax_type, is_override, shares)
+        shared[group] = shared.get(group, Fraction(0)) + yuan
+    for (month, _, _, shares), yuan in shared.items():
+        for level, part in zip(LEVELS, share(yuan, shares), strict=True):
+            sums.add("financial_tax_revenue", "fiscal_level", level, month, part)
+    return sums
+
+
+def find_shares(uscc: str, tax_type: str, day: date) -> tuple[bool, Shares]:
+    """(whether they are those of an override, shares in percent) of the levels."""
+    return False, SHARING.get(tax_type, LOCAL)
+
+
+def tax_observations(
+    vouchers: dict[str, dict[str, Any]], register: dict[str, dict[str, Any]], as_of: date
+) -> Iterator[tuple[Any, ...]]:
+    """All metrics of the section "Financial tax revenue"."""
+    if not vouchers:
+        return
+    sums = add_up(vouchers, follow_institutions(register, []))
+    members = {
+        "total": ("total",),
+        "category": IN_SCOPE,
+        "tax_type": TAX_TYPES,
+        "fiscal_level": LEVELS,
+        "reason": REASONS,
+    }
+    dimensions = {
+        "financial_tax_revenue": ("total", "category", "tax_type", "fiscal_level"),
+        "financial_tax_revenue_gross": ("total",),
+        "tax_revenue_out_of_scope": ("total", "reason"),
+    }
+    first_record = min(voucher["treasury_date"] for voucher in vouchers.values())
+    for frequency, period, start, end in periods(first_record, as_of):
+        for metric, names in dimensions.items():
+            for dimension in names:
+                for member in members[dimension]:
+                    series = (metric, dimension, member)
+                    value = sums.over(series, months_between(start, end))
+                    yield observation(metric, frequency, period, end, dimension, member, value, "cny_100m", as_of)
+                    if frequency == "M" and metric == "financial_tax_revenue":
+                        value = sums.over(series, months_between(date(end.year, 1, 1), end))
+                        yield observation(
+                            f"{metric}_ytd", "M", period, end, dimension, member, value, "cny_100m", as_of
+                        )
