@@ -205,7 +205,7 @@ def _feed_view(contract: Contract, rows: str) -> str:
 
 
 def _run_dbt(home: Home) -> tuple[list[dict[str, Any]], int]:
-    """`dbt build` in this process; its artefacts stay below the home.
+    """`dbt build` in this process, but for its unit tests, which judge code; its artefacts stay below the home.
 
     Returns the verdicts of dbt's data tests, for the gate's ledger, and how many such tests the project declares.
     """
@@ -215,7 +215,8 @@ def _run_dbt(home: Home) -> tuple[list[dict[str, Any]], int]:
     from dbt.cli.main import dbtRunner
 
     os.environ["HFC_CANDIDATE"] = str(home.candidate)
-    arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-format-file", "text",
+    arguments = ["build", "--exclude-resource-type", "unit_test",
+                 "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-format-file", "text",
                  "--target-path", str(home.warehouse / "dbt"), "--log-path", str(home.warehouse / "logs")]  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()):
         result = dbtRunner().invoke(["--quiet", *arguments])

@@ -149,6 +149,12 @@ def bad_row(project: Project, test: Any, number: int) -> str:
     return f"INSERT INTO {relation} SELECT {row} FROM {relation} WHERE {looked_at} LIMIT 1"
 
 
+def test_unit_tests_pass(project: Project) -> None:
+    verdicts = project.verdicts([], "test_type:unit")
+    assert len(verdicts) == len(project.manifest.unit_tests) > 0
+    assert {name for name, status in verdicts.items() if status != "pass"} == set()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_generic_tests_refuse_a_bad_row(project: Project, kind: str) -> None:
     tests = [test for test in project.tests() if kind_of(test) == kind]

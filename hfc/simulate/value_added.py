@@ -111,7 +111,7 @@ def prices(rng: random.Random, months: int) -> Iterator[Delivery]:
 
 
 def official_figures(months: int) -> Iterator[Delivery]:
-    """What the authorities published on half-years and years, near ours, never equal; growth at comparable prices too."""
+    """What the authorities published on half-years and years, near ours, never equal; also real growth."""
     for turn, year in enumerate(range(START.year, FIRST_YEAR + len(_TOTALS))):
         source = f"模拟统发〔{year}〕{turn + 1}号"
         half: Row = [
