@@ -34,6 +34,7 @@ _SOURCES = (
     "expectations/*.py",
     "publish/*.py",
     "dbt_project/**/*.sql",
+    "dbt_project/**/*.py",
     "dbt_project/**/*.yml",
     "dbt_project/**/*.csv",
     "requirements.lock",

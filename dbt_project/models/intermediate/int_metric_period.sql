@@ -1,6 +1,7 @@
 -- Metrics whose quarters and years are not rolled up from months, at the frequency of each period: ratios, growth, and
 -- what is known by quarter or year only. `last_month` is the first day of a period's last month; values are unrounded.
 {% set models = [
+    'int_value_added',
 ] %}
 {% for model in models %}
 select
