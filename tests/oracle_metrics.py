@@ -29,7 +29,7 @@ from typing import Any
 
 from oracle_institutions import fund_observations, institution_observations
 from oracle_periods import months_between, observation, periods, report_day
-from oracle_tax import tax_observations
+from oracle_tax_revenue import tax_observations
 from oracle_value_added import value_added_observations
 
 Records = dict[Any, dict[str, Any]]

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import oracle_metrics
-import oracle_tax
+import oracle_tax_revenue
 import oracle_value_added as value_added
 import pytest
 
@@ -182,17 +182,17 @@ def test_tax_by_scope_category_type_and_level() -> None:
         voucher("C", "2024-02-10", "vat", "5"),
         voucher("B", "2024-05-01", "other", "0"),
     ]
-    rows: Rows = list(oracle_tax.tax_observations(numbered(vouchers), events, DAY))
+    rows: Rows = list(oracle_tax_revenue.tax_observations(numbered(vouchers), events, DAY))
     missing = (None, "M")
     net, gross, outside = "financial_tax_revenue", "financial_tax_revenue_gross", "tax_revenue_out_of_scope"
     assert find(rows, net, "2024-01") == yuan("100.01") and find(rows, gross, "2024-02") == yuan("0")
-    assert [find(rows, net, "2024-01", level) for level in oracle_tax.LEVELS] == [
+    assert [find(rows, net, "2024-01", level) for level in oracle_tax_revenue.LEVELS] == [
         yuan("50.01"),
         yuan("12.50"),
         yuan("37.50"),
     ]
     # 0.05 × 70 % takes the rest of 0.05 × 30 % = 0.015, away from zero.
-    assert [find(rows, net, "2024-02", level) for level in oracle_tax.LEVELS] == [
+    assert [find(rows, net, "2024-02", level) for level in oracle_tax_revenue.LEVELS] == [
         yuan("0"),
         yuan("-0.02"),
         yuan("-0.03"),
@@ -212,7 +212,7 @@ def test_tax_by_scope_category_type_and_level() -> None:
 
 def test_a_year_that_begins_before_its_first_record_is_missing() -> None:
     rows: Rows = list(
-        oracle_tax.tax_observations(numbered([voucher("A", "2023-11-03", "vat", "8")]), {}, date(2024, 1, 31))
+        oracle_tax_revenue.tax_observations(numbered([voucher("A", "2023-11-03", "vat", "8")]), {}, date(2024, 1, 31))
     )
     outside = "tax_revenue_out_of_scope"
     assert find(rows, outside, "2023-11") == yuan("8") and find(rows, outside, "2023-10") is None
