@@ -9,6 +9,21 @@ with first_event as (
         'fund_commitments' as feed,
         min(change_date) as event_date
     from {{ ref('stg_fund_commitments') }}
+    union all
+    select
+        'listing_pipeline' as feed,
+        min(stage_date) as event_date
+    from {{ ref('stg_listing_pipeline') }}
+    union all
+    select
+        'activities' as feed,
+        min(held_on) as event_date
+    from {{ ref('stg_activities') }}
+    union all
+    select
+        'risk_leads' as feed,
+        min(found_on) as event_date
+    from {{ ref('stg_risk_leads') }}
 )
 
 select

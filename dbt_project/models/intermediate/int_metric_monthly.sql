@@ -11,6 +11,11 @@
     'fund_paid_in_cumulative': 'paid_in_cumulative',
 } %}
 {% set models = [
+    'int_activity_monthly',
+    'int_duty_monthly',
+    'int_key_fintech_monthly',
+    'int_listing_monthly',
+    'int_risk_monthly',
 ] %}
 {% for model in models %}
 select

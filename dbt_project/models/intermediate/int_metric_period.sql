@@ -2,6 +2,8 @@
 -- what is known by quarter or year only. `last_month` is the first day of a period's last month; values are unrounded.
 {% set models = [
     'int_value_added',
+    'int_activity_coverage',
+    'int_floor_space_period',
 ] %}
 {% for model in models %}
 select

@@ -1,0 +1,73 @@
+-- Days with a roadshow and ISO weeks with any activity, in percent of all days and weeks of the period. A year is
+-- complete with its December, and nothing after the report month counts: the last ISO week's days in January do later.
+with activity as (
+    select
+        a.held_on,
+        a.kind,
+        c.report_month
+    from {{ ref('stg_activities') }} as a
+    cross join {{ source('lake', 'context') }} as c
+    where a.held_on <= last_day(c.report_month)
+),
+
+roadshow_day as (
+    select distinct held_on
+    from activity
+    where kind = 'roadshow'
+),
+
+iso_year as (
+    -- Up to the last year that is complete.
+    select unnest(range(min(isoyear(held_on)), year(max(report_month) + interval 1 month)))::integer as iso_year
+    from activity
+),
+
+coverage as (
+    select
+        'roadshow_day_coverage' as metric_id,
+        'M' as frequency,
+        strftime(m.month, '%Y-%m') as period,
+        m.month as last_month,
+        count(d.held_on) as covered,
+        day(last_day(m.month)) as whole
+    from {{ ref('int_feed_month') }} as m
+    left join roadshow_day as d on m.month = date_trunc('month', d.held_on)
+    where m.feed = 'activities'
+    group by m.month
+    union all
+    select
+        'roadshow_day_coverage' as metric_id,
+        'A' as frequency,
+        year(m.month)::varchar as period,
+        max(m.month) as last_month,
+        count(d.held_on) as covered,
+        dayofyear(last_day(max(m.month))) as whole
+    from {{ ref('int_feed_month') }} as m
+    left join roadshow_day as d on m.month = date_trunc('month', d.held_on)
+    where m.feed = 'activities'
+    group by year(m.month)
+    having month(max(m.month)) = 12
+    union all
+    select
+        'activity_week_coverage' as metric_id,
+        'A' as frequency,
+        y.iso_year::varchar as period,
+        make_date(y.iso_year, 12, 1) as last_month,
+        count(distinct weekofyear(a.held_on)) as covered,
+        -- 28 December lies in the last week of its ISO year, the 52nd or 53rd.
+        weekofyear(make_date(y.iso_year, 12, 28)) as whole
+    from iso_year as y
+    left join activity as a on y.iso_year = isoyear(a.held_on)
+    group by y.iso_year
+)
+
+select
+    metric_id,
+    frequency,
+    period,
+    last_month,
+    'total' as dimension,
+    'total' as member,
+    {{ decimal_ratio('covered * 100', 'whole') }} as value,
+    'A' as obs_status
+from coverage
