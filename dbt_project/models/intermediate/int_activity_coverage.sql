@@ -1,25 +1,16 @@
 -- Days with a roadshow and ISO weeks with any activity, in percent of all days and weeks of the period. A year is
--- complete with its December, and nothing after the report month counts: the last ISO week's days in January do later.
-with activity as (
-    select
-        a.held_on,
-        a.kind,
-        c.report_month
-    from {{ ref('stg_activities') }} as a
-    cross join {{ source('lake', 'context') }} as c
-    where a.held_on <= last_day(c.report_month)
-),
-
-roadshow_day as (
+-- complete with its December, but its ISO weeks are whole: days of the neighbouring years count in them, once known.
+with roadshow_day as (
     select distinct held_on
-    from activity
+    from {{ ref('stg_activities') }}
     where kind = 'roadshow'
 ),
 
 iso_year as (
-    -- Up to the last year that is complete.
-    select unnest(range(min(isoyear(held_on)), year(max(report_month) + interval 1 month)))::integer as iso_year
-    from activity
+    -- From the year of the first activity up to the last that is complete.
+    select unnest(range(min(year(a.held_on)), year(max(c.report_month) + interval 1 month)))::integer as iso_year
+    from {{ ref('stg_activities') }} as a
+    cross join {{ source('lake', 'context') }} as c
 ),
 
 coverage as (
@@ -57,7 +48,7 @@ coverage as (
         -- 28 December lies in the last week of its ISO year, the 52nd or 53rd.
         weekofyear(make_date(y.iso_year, 12, 28)) as whole
     from iso_year as y
-    left join activity as a on y.iso_year = isoyear(a.held_on)
+    left join {{ ref('stg_activities') }} as a on y.iso_year = isoyear(a.held_on)
     group by y.iso_year
 )
 

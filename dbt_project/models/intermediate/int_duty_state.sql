@@ -2,8 +2,18 @@
 -- month, if none is): silence neither finishes a duty nor ends its delay. A month without any report is silent.
 with report as (
     select
-        *,
-        (month || '-01')::date as reported_month
+        duty_no,
+        (month || '-01')::date as reported_month,
+        status,
+        progress_pct,
+        -- The last one stated: a report that leaves it out says nothing new of it.
+        last_value(due_date ignore nulls) over (
+            partition by duty_no
+            order by month
+            rows between unbounded preceding and current row
+        ) as due_date,
+        evidence,
+        reporting_unit
     from {{ ref('stg_duty_reports') }}
 ),
 

@@ -1,20 +1,9 @@
--- Floor space of the plan version in force at the end of every complete year, and of the report month. A version is
--- approved once the last of its parcels is, and then replaces the one before it whole; of two versions approved on one
--- day the one later in the order of text is in force.
-with plan_version as (
-    select
-        plan_version,
-        max(approved_on) as approved_on,
-        sum(area) as total,
-        coalesce(sum(area) filter (where kind = 'added'), 0) as added
-    from {{ ref('stg_floor_space') }}
-    group by plan_version
-),
-
-complete_year as (
-    -- From the first version's year up to the last that is complete.
-    select unnest(range(min(year(v.approved_on)), year(max(c.report_month) + interval 1 month)))::integer as plan_year
-    from plan_version as v
+-- Floor space of the latest approved plan version at the end of every complete year, and of the report month: the
+-- version whose parcel was approved last by then (on one day, the version later as text), its parcels approved by then.
+with complete_year as (
+    -- From the year of the first approval up to the last that is complete.
+    select unnest(range(min(year(s.approved_on)), year(max(c.report_month) + interval 1 month)))::integer as plan_year
+    from {{ ref('stg_floor_space') }} as s
     cross join {{ source('lake', 'context') }} as c
 ),
 
@@ -32,19 +21,22 @@ period as (
     from complete_year
 ),
 
-in_force as (
+approved as (
     select
         p.frequency,
         p.period,
         p.last_month,
-        arg_max(v.total, (v.approved_on, v.plan_version)) as floor_space_total,
-        arg_max(v.added, (v.approved_on, v.plan_version)) as floor_space_added
+        s.area,
+        s.kind
     from period as p
-    inner join plan_version as v on last_day(p.last_month) >= v.approved_on
-    group by p.frequency, p.period, p.last_month
+    inner join {{ ref('stg_floor_space') }} as s on last_day(p.last_month) >= s.approved_on
+    qualify s.plan_version = first_value(s.plan_version) over (
+        partition by p.frequency, p.period
+        order by s.approved_on desc, s.plan_version desc
+    )
 )
 
-{% for metric_id in ['floor_space_total', 'floor_space_added'] %}
+{% for metric_id, condition in {'floor_space_total': 'true', 'floor_space_added': "kind = 'added'"}.items() %}
 select
     '{{ metric_id }}' as metric_id,
     frequency,
@@ -52,8 +44,9 @@ select
     last_month,
     'total' as dimension,
     'total' as member,
-    {{ metric_id }}::decimal(38, 24) as value,
+    coalesce(sum(area) filter (where {{ condition }}), 0)::decimal(38, 24) as value,
     'A' as obs_status
-from in_force
+from approved
+group by frequency, period, last_month
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -13,7 +13,6 @@
 {% set models = [
     'int_activity_monthly',
     'int_duty_monthly',
-    'int_key_fintech_monthly',
     'int_listing_monthly',
     'int_risk_monthly',
 ] %}

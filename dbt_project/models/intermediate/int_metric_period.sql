@@ -4,6 +4,7 @@
     'int_value_added',
     'int_activity_coverage',
     'int_floor_space_period',
+    'int_key_fintech_period',
 ] %}
 {% for model in models %}
 select
