@@ -12,7 +12,7 @@ Decisions where the specification is silent:
 - The latest plan version is that of the parcel approved last on or before period end (ties: the last version as text); its
   parcels approved later do not count yet.
 - A duty's state is that of its latest report for the month or an earlier one; its due date is the last one stated until then. A
-  due date on the month's last day has not passed.
+  due date on the month's last day has not passed. Reports are a record feed: a month without any is missing.
 - Reports for months after the report month are not looked at.
 - key_fintech_firms_admitted is a series of records, like tax: from the month of the measure's first record on, a month without
   a record of it is missing, and so is its year, also for months before the first record. What several duties report under the
@@ -155,8 +155,10 @@ def duty_observations(records: Records, as_of: date) -> Rows:
                         due[report["duty_no"]] = report["due_date"]
             done = sum(1 for status in statuses.values() if status == "done")
             overdue = sum(1 for duty, status in statuses.items() if status != "done" and due.get(duty, end) < end)
-            yield observation("duties_done", "M", period, end, "total", "total", done, "duty", as_of)
-            yield observation("duties_overdue", "M", period, end, "total", "total", overdue, "duty", as_of)
+            is_silent = all(report["month"] != period for report in reports)
+            for metric, count in (("duties_done", done), ("duties_overdue", overdue)):
+                value = None if is_silent else count
+                yield observation(metric, "M", period, end, "total", "total", value, "duty", as_of)
 
 
 def key_firm_observations(records: Records, as_of: date) -> Rows:

@@ -291,8 +291,9 @@ def test_duties_and_their_measures() -> None:
         report(3, "2025-01", "done"),
     ]
     rows: Rows = list(oracle_metrics.duty_observations(numbered(reports), DAY))
-    assert [find(rows, "duties_overdue", f"2024-{m:02}")[0] for m in range(1, 7)] == [0, 0, 1, 0, 0, 0]  # type: ignore[index]
-    assert [find(rows, "duties_done", f"2024-{m:02}")[0] for m in range(1, 7)] == [0, 0, 0, 1, 1, 1]  # type: ignore[index]
+    assert [find(rows, "duties_overdue", f"2024-{m:02}")[0] for m in range(1, 6)] == [0, 0, 1, 0, None]  # type: ignore[index]
+    assert [find(rows, "duties_done", f"2024-{m:02}")[0] for m in range(1, 6)] == [0, 0, 0, 1, None]  # type: ignore[index]
+    assert find(rows, "duties_done", "2024-06") == (None, "M")
     assert find(rows, "duties_done", "2024-07") is None
 
     measures = [
