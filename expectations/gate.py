@@ -112,9 +112,16 @@ def gate(home: Home) -> Gate:
 def declared_suites(release_id: str) -> list[Suite]:
     """Every suite that a candidate has to pass."""
     prepare()
-    from expectations import deliveries, observations, plan, public_series
+    from expectations import deliveries, duties, observations, official, plan, public_series
 
-    return [*observations.suites(), *plan.suites(), *deliveries.suites(release_id), *public_series.suites()]
+    return [
+        *observations.suites(),
+        *plan.suites(),
+        *duties.suites(),
+        *official.suites(),
+        *deliveries.suites(release_id),
+        *public_series.suites(),
+    ]
 
 
 def prepare() -> None:

@@ -52,6 +52,68 @@ FAULTS = [
         "target_fault",
         "x2",
     ),
+    (
+        "INSERT INTO published.duty_board FROM published.duty_board WHERE duty_no = 7",
+        "duty_board",
+        "duty_no, month",
+        "7",
+    ),
+    ("UPDATE published.duty_board SET month = '2024-13'", "duty_board", "month", "2024-13"),
+    ("UPDATE published.duty_board SET status = 'fine'", "duty_board", "status", "fine"),
+    ("UPDATE published.duty_board SET status = NULL", "duty_board", "status", "25 of 25"),
+    ("UPDATE published.duty_board SET measures_zh = NULL WHERE duty_no = 7", "duty_board", "measures_zh", "1 of 25"),
+    ("UPDATE published.duty_board SET reported_month = '2025-01'", "duty_board", "report_fault", "2025-01"),
+    ("UPDATE published.duty_board SET reported_month = NULL", "duty_board", "report_fault", "no month"),
+    (
+        "INSERT INTO published.duty_measure_observation FROM published.duty_measure_observation",
+        "duty_measure_observation",
+        "duty_no, measure_id, month",
+        "firms_visited",
+    ),
+    (
+        "UPDATE published.duty_measure_observation SET month = '2024'",
+        "duty_measure_observation",
+        "month",
+        "2024",
+    ),
+    (
+        "UPDATE published.duty_measure_observation SET printed_unit = NULL",
+        "duty_measure_observation",
+        "printed_unit",
+        "1 of 1",
+    ),
+    (
+        "UPDATE published.duty_measure_observation SET label_en = NULL",
+        "duty_measure_observation",
+        "label_fault",
+        "firms_visited",
+    ),
+    (
+        "INSERT INTO published.unit_scorecard FROM published.unit_scorecard",
+        "unit_scorecard",
+        "unit_name, month",
+        "甲",
+    ),
+    ("UPDATE published.unit_scorecard SET month = '2024-1'", "unit_scorecard", "month", "2024-1"),
+    ("UPDATE published.unit_scorecard SET lead_done = 25", "unit_scorecard", "overdue_fault", "甲 2024-12"),
+    (
+        "INSERT INTO published.official_reconciliation FROM published.official_reconciliation",
+        "official_reconciliation",
+        "metric_id, period",
+        "fund_subscribed",
+    ),
+    (
+        "UPDATE published.official_reconciliation SET citation = NULL",
+        "official_reconciliation",
+        "citation",
+        "1 of 1",
+    ),
+    (
+        "UPDATE published.official_reconciliation SET computed_value = official_value - 1",
+        "official_reconciliation",
+        "computed_fault",
+        "fund_subscribed 2024-05",
+    ),
     ("UPDATE published.delivery_outcome SET rows_in = 11", "delivery_outcome", "unaccounted", "1"),
     ("UPDATE published.delivery_outcome SET rows_duplicate = NULL", "delivery_outcome", "unaccounted", "-1"),
     ("UPDATE published.delivery_outcome SET outcome = 'lost'", "delivery_outcome", "outcome", "lost"),
@@ -128,6 +190,16 @@ def test_what_cannot_be_evaluated_is_not_passed(home: Home) -> None:
         gates.gate(home)
     kept = json.loads(gates.gate_file(home).read_text(encoding="utf-8"))
     assert kept["executed"] < kept["declared"] == len(kept["checks"])
+
+
+def test_an_official_figure_that_ours_misses_is_told_and_stops_nothing(home: Home) -> None:
+    missed = "UPDATE published.official_reconciliation SET official_value = 70, is_within_tolerance = false"
+    make_candidate(home, extra=missed)
+    failed = [check for check in gates.gate(home).checks if not check.success]
+    assert [(check.suite, check.column) for check in failed] == [
+        ("official_reconciliation.tolerance", "tolerance_fault")
+    ]
+    assert "fund_subscribed 2024-05: computed 62.5" in failed[0].observed
 
 
 def test_a_warning_is_published_and_stops_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

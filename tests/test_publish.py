@@ -42,6 +42,21 @@ SELECT target_id, metric_id, dimension, member, year, measure, operator, low, hi
        NULL::DECIMAL(28, 10) AS attainment_pct, NULL::DECIMAL(28, 10) AS gap, NULL::DECIMAL(28, 10) AS required_pace,
        'on_track' AS status, 'pace [as] planned' AS reason, DATE '{as_of}' AS as_of
 FROM published.plan_target;
+CREATE TABLE published.duty_board AS
+SELECT d AS duty_no, '2024-12' AS month, '任务' AS title_zh, 'Duty' AS title_en, 'blocked' AS status,
+       '2024-11' AS reported_month, '甲' AS lead_unit, '乙' AS supporting_units, '指标 —' AS measures_zh,
+       'Measure: —' AS measures_en
+FROM range(1, 26) AS duties(d);
+CREATE TABLE published.duty_measure_observation AS
+SELECT 1 AS duty_no, 'firms_visited' AS measure_id, '2024-12' AS month, '走访' AS label_zh, 'Firms visited' AS label_en,
+       3::DECIMAL(28, 10) AS value, 'firm' AS unit, '家' AS printed_unit;
+CREATE TABLE published.unit_scorecard AS
+SELECT '甲' AS unit_name, '2024-12' AS month, 25 AS leads, 0 AS lead_done, 0 AS lead_not_reported, 1 AS lead_overdue,
+       0 AS supports, 0 AS support_done, 0 AS support_not_reported, 0 AS support_overdue;
+CREATE TABLE published.official_reconciliation AS
+SELECT 'fund_subscribed' AS metric_id, '2024-05' AS period, 62.5::DECIMAL(28, 10) AS official_value,
+       62.5::DECIMAL(28, 10) AS computed_value, true AS is_within_tolerance, 'No. 1' AS citation,
+       DATE '2024-07-01' AS published_on;
 CREATE TABLE published.public_series AS
 SELECT 'NBS' AS provider, 'annual' AS dataset, 'gdp' AS series_key, 'GDP' AS indicator, '330100' AS area_code,
        '2023' AS period, 1.5::DECIMAL(28, 10) AS value, 'cny_100m' AS unit, 'A' AS obs_status,
