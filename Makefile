@@ -27,8 +27,9 @@ check: setup  ## Formatting, lint, types, import layers
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login
 	HFC_HOME=$(HOME_DIR) $(BIN)/python -m hfc.airflow
 
-docs: setup  ## Write the feeds' pages again after a change of a contract or an example
+docs: setup  ## Write the generated pages again: the feeds', after a change of a contract or an example, and the dictionary
 	$(BIN)/python -m ingest.pages
+	$(BIN)/python -m hfc.dictionary
 
 setup: .venv/.installed  ## Install exactly what the lock names into .venv
 

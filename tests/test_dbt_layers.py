@@ -1,0 +1,153 @@
+"""How the models hang together: layers, names, descriptions, keys, exposures (the rules of dbt-project-evaluator)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from hfc.warehouse import PROJECT
+
+LAYERS = ("staging", "intermediate", "published")
+PREFIXES = {"staging": "stg_", "intermediate": "int_", "published": ""}
+# What every layer may read: the release being built, its deliveries, what a contract says of its feed, and the past.
+OPEN_SOURCES = {"context", "delivery", "feed", "released_observation"}
+# Rows before versions and versions have the number of a version in their key, which is counted per key; changes are
+# parts of a sum; the key of what all metrics are collected in is that of metric_observation.
+KEYLESS = {"stg_public_series_rows", "int_institution_delta", "int_metric_monthly", "int_metric_period"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the rules look at."""
+
+    name: str
+    layer: str
+    models: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    described: bool = True
+    keyed: bool = True
+
+
+Project = dict[str, Model]
+
+
+def reads_sources_above_staging(project: Project) -> Iterator[str]:
+    return (m.name for m in project.values() if m.layer != "staging" and m.sources - OPEN_SOURCES)
+
+
+def depends_on_a_higher_layer(project: Project) -> Iterator[str]:
+    rank = LAYERS.index
+    return (m.name for m in project.values() for p in m.models if rank(project[p].layer) > rank(m.layer))
+
+
+def is_named_unlike_its_layer(project: Project) -> Iterator[str]:
+    others = tuple(prefix for prefix in PREFIXES.values() if prefix)
+    for model in project.values():
+        prefix = PREFIXES[model.layer]
+        if not model.name.startswith(prefix) or (not prefix and model.name.startswith(others)):
+            yield model.name
+
+
+def lacks_a_description(project: Project) -> Iterator[str]:
+    return (m.name for m in project.values() if not m.described)
+
+
+def lacks_a_test_of_its_key(project: Project) -> Iterator[str]:
+    exempt = KEYLESS | {name for name in project if name.endswith("_versions")}
+    return (m.name for m in project.values() if not m.keyed and m.name not in exempt)
+
+
+def rejoins_what_only_it_uses(project: Project) -> Iterator[str]:
+    """A model that joins a parent with that parent's own parent, where nobody else uses the one between."""
+    for model in project.values():
+        for between in model.models:
+            users = [m for m in project.values() if between in m.models]
+            if model.models & project[between].models and len(users) == 1:
+                yield model.name
+
+
+RULES: tuple[Callable[[Project], Iterator[str]], ...] = (
+    reads_sources_above_staging,
+    depends_on_a_higher_layer,
+    is_named_unlike_its_layer,
+    lacks_a_description,
+    lacks_a_test_of_its_key,
+    rejoins_what_only_it_uses,
+)
+STAGED = Model("stg_a", "staging", sources={"a"})
+SOUND = {
+    "stg_a": STAGED,
+    "int_b": Model("int_b", "intermediate", models={"stg_a"}, sources={"context"}),
+    "int_c": Model("int_c", "intermediate", models={"int_b", "stg_a"}),
+    "d": Model("d", "published", models={"int_c"}),
+    "e": Model("e", "published", models={"int_b", "int_c"}),
+}
+FAULTS = {
+    "reads_sources_above_staging": {"d": replace(SOUND["d"], sources={"a"})},
+    "depends_on_a_higher_layer": {"stg_a": replace(STAGED, models={"int_b"})},
+    "is_named_unlike_its_layer": {"d": replace(SOUND["d"], name="int_d")},
+    "lacks_a_description": {"d": replace(SOUND["d"], described=False)},
+    "lacks_a_test_of_its_key": {"d": replace(SOUND["d"], keyed=False)},
+    "rejoins_what_only_it_uses": {"d": replace(SOUND["d"], models={"int_b"})},
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    target = str(tmp_path_factory.mktemp("parsed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HFC_CANDIDATE", f"{target}/none.duckdb")
+        options = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        parsed = dbtRunner().invoke(["--quiet", "parse", *options, "--target-path", target, "--log-path", target])
+    assert isinstance(parsed.result, Manifest)
+    return parsed.result
+
+
+@pytest.fixture(scope="module")
+def project(manifest: Manifest) -> Project:
+    tests = [node for node in manifest.nodes.values() if node.resource_type == "test"]
+    keyed = {t.attached_node for t in tests if getattr(t, "test_metadata", None) and t.test_metadata.name == "unique"}
+    return {
+        node.name: Model(
+            node.name,
+            Path(node.path).parts[0],
+            {manifest.nodes[p].name for p in node.depends_on.nodes if p.startswith("model.")},
+            {manifest.sources[p].name for p in node.depends_on.nodes if p.startswith("source.")},
+            bool(node.description.strip()),
+            node.unique_id in keyed or node.name == "release",  # a table of one row, held by one_release
+        )
+        for node in manifest.nodes.values()
+        if node.resource_type == "model"
+    }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_model_breaks_the_rule(project: Project, rule: Callable[[Project], Iterator[str]]) -> None:
+    assert len(project) > 30 and sorted(rule(project)) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_finds_its_fault(rule: Callable[[Project], Iterator[str]]) -> None:
+    assert list(rule(SOUND)) == []
+    assert list(rule(SOUND | FAULTS[rule.__name__])) != []
+
+
+def test_every_seed_source_and_published_column_is_described(manifest: Manifest) -> None:
+    nodes = [*manifest.nodes.values(), *manifest.sources.values()]
+    kinds = ("model", "seed", "source")
+    assert [node.name for node in nodes if node.resource_type in kinds and not node.description] == []
+    published = [n for n in manifest.nodes.values() if n.resource_type == "model" and n.schema == "published"]
+    assert [f"{n.name}.{c.name}" for n in published for c in n.columns.values() if not c.description] == []
+    assert published and all(node.contract.enforced for node in published)
+
+
+def test_every_published_table_is_in_the_release_files(manifest: Manifest) -> None:
+    published = {n.unique_id for n in manifest.nodes.values() if n.resource_type == "model" and n.schema == "published"}
+    exposed = {exposure.name: set(exposure.depends_on.nodes) for exposure in manifest.exposures.values()}
+    assert exposed["release_files"] == published
+    assert set.union(*exposed.values()) == published
