@@ -16,9 +16,10 @@ LAYERS = ("staging", "intermediate", "published")
 PREFIXES = {"staging": "stg_", "intermediate": "int_", "published": ""}
 # What every layer may read: the release being built, its deliveries, what a contract says of its feed, and the past.
 OPEN_SOURCES = {"context", "delivery", "feed", "released_observation"}
-# Rows before versions and versions have the number of a version in their key, which is counted per key; changes are
-# parts of a sum; the key of what all metrics are collected in is that of metric_observation.
-KEYLESS = {"stg_public_series_rows", "int_institution_delta", "int_metric_monthly", "int_metric_period"}
+# The raw rows of public series have no key of their own; a table of one row is held by one_release.
+KEYLESS = {"stg_public_series_rows", "release"}
+# Growth of a quarter is joined with the levels that were made of the same quarters.
+REJOINING = {"int_value_added"}
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ def lacks_a_description(project: Project) -> Iterator[str]:
 
 
 def lacks_a_test_of_its_key(project: Project) -> Iterator[str]:
-    exempt = KEYLESS | {name for name in project if name.endswith("_versions")}
-    return (m.name for m in project.values() if not m.keyed and m.name not in exempt)
+    """Of what readers see, and of the rows that everything is computed from; versions are numbered within their key."""
+    for model in project.values():
+        exempt = model.name in KEYLESS or model.name.endswith("_versions") or model.layer == "intermediate"
+        if not model.keyed and not exempt:
+            yield model.name
 
 
 def rejoins_what_only_it_uses(project: Project) -> Iterator[str]:
@@ -67,7 +71,7 @@ def rejoins_what_only_it_uses(project: Project) -> Iterator[str]:
     for model in project.values():
         for between in model.models:
             users = [m for m in project.values() if between in m.models]
-            if model.models & project[between].models and len(users) == 1:
+            if model.models & project[between].models and len(users) == 1 and model.name not in REJOINING:
                 yield model.name
 
 
@@ -119,7 +123,7 @@ def project(manifest: Manifest) -> Project:
             {manifest.nodes[p].name for p in node.depends_on.nodes if p.startswith("model.")},
             {manifest.sources[p].name for p in node.depends_on.nodes if p.startswith("source.")},
             bool(node.description.strip()),
-            node.unique_id in keyed or node.name == "release",  # a table of one row, held by one_release
+            node.unique_id in keyed,
         )
         for node in manifest.nodes.values()
         if node.resource_type == "model"
