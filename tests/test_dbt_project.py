@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from accounts import land_reference
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
@@ -104,6 +105,31 @@ FAULTS = {
     "unit_scorecard_states_add_up": "UPDATE published.unit_scorecard SET support_blocked = support_blocked + 1",
     "unit_spelling_factor_is_positive": "UPDATE seeds.unit_spelling SET factor = 0",
     "uscc_known_exception_has_the_form_of_a_code": "UPDATE seeds.uscc_known_exception SET uscc = uscc[:17] || 'I'",
+    "value_added_deflator_weights_add_up_to_one": """
+        UPDATE seeds.value_added_deflator SET valid_to = '2023-Q4' WHERE index_code = 'cpi'
+    """,
+    "value_added_discrepancy_has_a_note": """
+        UPDATE published.metric_observation SET value = -2.0000000001
+        WHERE metric_id = 'financial_value_added_discrepancy' AND member = '68'
+    """,
+    "value_added_divisions_add_up_to_the_total": """
+        UPDATE published.metric_observation SET value = value + 0.000001
+        WHERE metric_id = 'financial_value_added_production' AND member = '68'
+    """,
+    "value_added_indicator_is_usable": """
+        UPDATE intermediate.int_value_added_indicator SET fault = 'unknown_unit', value = NULL WHERE quarter = '2022-Q1'
+    """,
+    "value_added_indicators_take_turns": """
+        UPDATE seeds.value_added_indicator SET valid_from = '2023-Q4' WHERE valid_from = '2024-Q1'
+    """,
+    "value_added_quarters_add_up_to_the_year": """
+        UPDATE published.metric_observation SET value = value + 0.000001
+        WHERE metric_id = 'financial_value_added' AND period = '2022-Q4' AND member = '67'
+    """,
+    "value_added_year_to_date_grows_by_the_quarter": """
+        DELETE FROM published.metric_observation
+        WHERE metric_id = 'financial_value_added_ytd' AND period = '2022-Q2' AND member = '67'
+    """,
 }
 
 
@@ -142,6 +168,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project, and a candidate of a short demo, with tables in place of its views so that rows can be added."""
     home = Home(tmp_path_factory.mktemp("sound"))
     simulate(home.landing, months=12)
+    land_reference(home.landing)
     pipeline.ingest(home, home.landing)
     pipeline.build(home)
     with duckdb.connect(str(home.candidate)) as candidate:
