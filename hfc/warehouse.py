@@ -222,20 +222,36 @@ def _run_dbt(home: Home) -> tuple[list[dict[str, Any]], int]:
     with contextlib.redirect_stdout(io.StringIO()):
         result = dbtRunner().invoke(["--quiet", *arguments])
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt-duckdb leaves it untyped
-    log = home.warehouse / "logs" / "dbt.log"
     if result.exception or not isinstance(result.result, RunExecutionResult):
-        raise HfcError(f"dbt stopped: {result.exception}; the whole log is {log}")
-    failed = [node for node in result.result.results if node.status in ("fail", "error")]
-    errors = [n.node.name for n in failed if n.status == "error"]
-    if errors:
-        raise HfcError(f"dbt could not build {', '.join(errors[:5])}: {failed[0].message}; the whole log is {log}")
-    if failed:
-        names = ", ".join(node.node.name for node in failed[:10])
-        raise GateFailed(f"{len(failed)} dbt tests refused the candidate: {names}; the whole log is {log}")
+        raise HfcError(f"dbt stopped: {result.exception}; the whole log is {_log(home)}")
+    refuse(result.result.results, home)
     manifest = json.loads((home.warehouse / "dbt" / "manifest.json").read_text(encoding="utf-8"))
     declared = sum(node["resource_type"] == "test" for node in manifest["nodes"].values())
     tests = [node for node in result.result.results if node.node.resource_type == NodeType.Test]
     return [asdict(_check(test)) for test in sorted(tests, key=lambda test: test.node.name)], declared
+
+
+def refuse(results: Sequence[Any], home: Home) -> None:
+    """Stop where dbt could not build a model, or a test or a constraint of a published table refused the candidate.
+
+    Raises:
+        GateFailed: rows are not what the project declares.
+        HfcError: a model could not be built at all.
+    """
+    refused = [
+        n for n in results if n.status == "fail" or (n.status == "error" and "Constraint Error" in str(n.message))
+    ]
+    errors = [n for n in results if n.status == "error" and n not in refused]
+    if errors:
+        names = ", ".join(node.node.name for node in errors[:5])
+        raise HfcError(f"dbt could not build {names}: {errors[0].message}; the whole log is {_log(home)}")
+    if refused:
+        names = ", ".join(node.node.name for node in refused[:10])
+        raise GateFailed(f"{len(refused)} dbt checks refused the candidate: {names}; the whole log is {_log(home)}")
+
+
+def _log(home: Home) -> Path:
+    return home.warehouse / "logs" / "dbt.log"
 
 
 def _check(test: Any) -> Check:
