@@ -32,12 +32,12 @@ class Indicator:
     coefficient: Decimal
 
     def level(self) -> Decimal | None:
-        """The sum of the components; None where it is missing or nothing to carry a series on."""
-        return _positive_sum(self.now)
+        """The sum of the components; None where one is missing or all come to nothing."""
+        return _sum(self.now)
 
     def growth(self) -> Decimal | None:
         """Growth over the year as a fraction, before the coefficient; None where it is missing or has no meaning."""
-        level, base = self.level(), _positive_sum(self.before)
+        level, base = self.level(), _sum(self.before)
         if level is None or base is None:
             return None
         if self.growth_of == "sum":
@@ -48,13 +48,9 @@ class Indicator:
         return sum((now * (now / before - 1) for now, before in pairs), Decimal(0)) / level
 
 
-def _positive_sum(values: Iterable[Decimal | None]) -> Decimal | None:
-    total = Decimal(0)
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total if total > 0 else None
+def _sum(values: tuple[Decimal | None, ...]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return (sum(known, Decimal(0)) or None) if len(known) == len(values) else None
 
 
 def indicator_series(indicators: Mapping[int, Indicator]) -> Series:
@@ -72,7 +68,7 @@ def indicator_series(indicators: Mapping[int, Indicator]) -> Series:
             value = indicator.level()
         else:
             value = None if growth is None else series[t - 4] * (1 + indicator.coefficient * growth)
-        if value is None or value <= 0:
+        if not value:
             break
         series[t] = value
     return series
@@ -80,7 +76,7 @@ def indicator_series(indicators: Mapping[int, Indicator]) -> Series:
 
 def volume(values: Mapping[int, Decimal], deflators: Mapping[int, Decimal]) -> dict[int, Decimal | None]:
     """Each quarter's value at the prices of the year before; None without a deflator (same quarter last year = 100)."""
-    return {t: value * 100 / deflators[t] if t in deflators else None for t, value in values.items()}
+    return {t: value * 100 / deflators[t] if deflators.get(t) else None for t, value in values.items()}
 
 
 def growth_over_the_year(
@@ -95,10 +91,10 @@ def growth_over_the_year(
     for t in quarters:
         part = volumes.get(t)
         before = values.get(t - 4)
-        if part is None or before is None or before <= 0:
+        if part is None or not before:
             return None
         total, base = total + part, base + before
-    return (total / base - 1) * 100
+    return (total / base - 1) * 100 if base else None
 
 
 def total(divisions: Iterable[Series]) -> Series:

@@ -12,9 +12,9 @@ Decisions where the specification is silent:
 - Deposits and loans count as end stocks only, the others as flows or YTD only; another basis is a missing value, and so is a unit
   that is none of 元, 万元, 亿元. A YTD's previous quarter is that of the same year, and must be a YTD too. Where an
   indicator has two components, both must be there.
-- A series starts with its first quarter that has an indicator. Its "first year" is its first four quarters, whatever the
-  month: there is no I(t−4) for them. A level of zero, or growth over zero, is a missing indicator. A series that has
-  stopped does not start again.
+- A series starts with the earliest first quarter that has an indicator, and that year is its "first year": a year known
+  from its middle on only would mix balances and income where the method changes within it. A level of zero, or growth
+  over zero, is a missing indicator. A series that has stopped does not start again.
 - A year is benchmarked if it has an account and the series all its four quarters. Published are the quarters from the first
   benchmarked year on. Years without a benchmark between two are interpolated by the same minimum, and count as E.
 - Annual values (income approach) are published at 6 decimals too; those of the production approach at 10. Totals and YTD
@@ -147,9 +147,9 @@ def growth(indicators: dict[str, Series], division: str, number: int) -> Fractio
 
 
 def indicator_series(indicators: dict[str, Series], division: str) -> Series:
-    """I(t) of a division, from its first quarter to the last before one that is missing."""
+    """I(t) of a division, from the first quarter of its first year to the last before one that is missing."""
     quarters = {number for values in indicators.values() for number in values}
-    known = [number for number in quarters if own_level(indicators, division, number) is not None]
+    known = [number for number in quarters if number % 4 == 0 and own_level(indicators, division, number)]
     series: Series = {}
     if known:
         number = first = min(known)

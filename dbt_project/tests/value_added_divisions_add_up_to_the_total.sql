@@ -6,7 +6,7 @@ select
     sum(value) filter (where dimension = 'division') as of_divisions,
     sum(value) filter (where dimension = 'total') as total
 from {{ ref('metric_observation') }}
-where metric_id in ('financial_value_added', 'financial_value_added_ytd', 'financial_value_added_production')
+where metric_id in ('financial_value_added', 'financial_value_added_ytd')
 group by metric_id, frequency, period
 having
     (count(*) filter (where dimension = 'division') = 4) != (count(*) filter (where dimension = 'total') = 1)

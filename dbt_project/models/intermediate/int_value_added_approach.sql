@@ -25,7 +25,7 @@ select
     dimension,
     member,
     account_year,
-    production::decimal(38, 6) as production,
+    production,
     {{ decimal_ratio('((production - income) * 100)', 'income') }} as discrepancy,
     obs_status
 from member

@@ -11,6 +11,6 @@ from quarter as q
 inner join {{ ref('value_added_deflator') }} as w
     on q.quarter between coalesce(w.valid_from, '0000') and coalesce(w.valid_to, '9999')
 left join {{ ref('stg_price_indices') }} as p
-    on q.quarter = p.quarter and w.index_code = p.index_code and p.yoy_index > 0
+    on q.quarter = p.quarter and w.index_code = p.index_code
 group by q.quarter
 having count(p.yoy_index) = count(*)

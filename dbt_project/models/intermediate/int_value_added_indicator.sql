@@ -1,21 +1,21 @@
--- Indicators of value-added by quarter, in 100 million yuan: stocks at its end, flows of the quarter itself. A row that
--- can't be used says why and has no value, as if it had not been delivered.
-{% set stocks = "('deposits', 'loans')" %}
+-- Indicators of value-added by complete quarter, in 100 million yuan: stocks at its end, flows of the quarter itself. A
+-- row that can't be used says why and has no value, as if it had not been delivered.
 with delivered as (
     select
         i.quarter,
         {{ quarter_no('i.quarter') }} as quarter_no,
         i.indicator,
-        -- In the first quarter the quarter and the year to date are the same.
-        case when i.basis = 'flow' and i.quarter like '%-Q1' then 'ytd' else i.basis end as basis,
-        try(i.value * u.cny_100m)::decimal(38, 24) as value,
+        i.basis,
+        try(i.value * u.factor)::decimal(38, 24) as value,
         case
-            when u.unit is null then 'unknown_unit'
-            when (i.basis = 'end_stock') != (i.indicator in {{ stocks }}) then 'wrong_basis'
-            when try(i.value * u.cny_100m) is null then 'too_large'
+            when u.printed is null then 'unknown_unit'
+            when (i.basis = 'end_stock') != (i.indicator in ('deposits', 'loans')) then 'wrong_basis'
+            when try(i.value * u.factor) is null then 'too_large'
         end as fault
     from {{ ref('stg_value_added_indicators') }} as i
-    left join {{ ref('money_unit') }} as u on i.unit = u.unit
+    left join {{ ref('unit_spelling') }} as u on u.unit = 'cny_100m' and i.unit = u.printed
+    cross join {{ source('lake', 'context') }} as c
+    where {{ last_month_of_quarter(quarter_no('i.quarter')) }} <= c.report_month
 )
 
 select

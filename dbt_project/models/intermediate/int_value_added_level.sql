@@ -1,11 +1,11 @@
--- Value-added by quarter and year at six decimals. A year's last quarter takes the rounding of the others, so that the
--- quarters add up to the year and the divisions to the total, exactly. `quarter_no` of a year is its last quarter.
+-- Value-added by quarter and year at six decimals. The last quarter of an account's year takes the rounding of the
+-- others, so that quarters add up to the year and divisions to the total, exactly. `quarter_no` of a year is its last
+-- quarter.
 with quarter as (
     select
         member as division,
         quarter_no,
         quarter_no // 4 as account_year,
-        value,
         value::decimal(38, 6) as rounded
     from {{ ref('int_value_added_quarter') }}
     where dimension = 'division'
@@ -15,7 +15,7 @@ whole_year as (
     select
         division,
         account_year,
-        sum(value)::decimal(38, 6) as value
+        sum(rounded) as value
     from quarter
     group by division, account_year
     having count(*) = 4
