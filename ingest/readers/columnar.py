@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -13,7 +13,16 @@ from ingest.readers.child import run
 from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT, RATIO_LIMIT, UNPACKED_FLOOR
 from ingest.readers.records import Reading, Record, Unreadable
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    # Not for the child, which would take a moment longer.
+    import pyarrow as pa
+
+    from ingest.readers.pieces import Piece
+
 BATCH = 20_000
+PIECE_ROWS = 100_000
 # So many rows are sorted in memory; more would go to disk.
 SORTED_ROWS = 500_000
 MEMORY_LIMIT = "1GB"
@@ -53,8 +62,7 @@ def readings_of(path: Path, header: list[str], columns: list[tuple[str, str]], r
     return [
         Reading(
             records=partial(_records, header, query),
-            scan=lambda skip, width: f"({query})",
-            count=lambda: rows,
+            pieces=partial(_pieces, query),
             size=rows * len(columns) * CELL_BYTES,
             cells=partial(_cells, f"{query} {wanted}"),
         )
@@ -129,9 +137,26 @@ def _records(header: list[str], query: str) -> Iterator[Record]:
             yield Record(line, cells)
 
 
+def _pieces(query: str, executor: Executor, first_line: int, types: Sequence[pa.DataType]) -> Iterator[Piece]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from ingest.readers.pieces import Doubtful, Piece
+
+    line = 1
+    for batch in _cursor().sql(query).to_arrow_reader(PIECE_ROWS):
+        texts = [column.fill_null("") for column in batch.columns]
+        if any(pc.any(pc.match_substring(column, "\0")).as_py() for column in texts):
+            raise Doubtful
+        columns = [column.cast(kind) for column, kind in zip(texts, types, strict=True)]
+        lines = pa.array(range(line, line + len(batch)), pa.int64())
+        yield Piece(pa.table(columns, names=batch.schema.names), lines)
+        line += len(batch)
+
+
 def _cells(query: str, lines: Sequence[int]) -> Iterator[list[str]]:
     """The cells of the rows with given ascending numbers."""
-    import pyarrow as pa  # not for the child, which would take a moment longer
+    import pyarrow as pa
 
     cursor = _cursor()
     for start in range(0, len(lines), SORTED_ROWS):

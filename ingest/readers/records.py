@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    import pyarrow as pa
+
+    from ingest.readers.pieces import Piece
 
 
 class Unreadable(Exception):
@@ -29,16 +37,14 @@ class Reading:
     `records` reads record by record, from the beginning at each call. `alternative` readings exclude each other: the
     one whose header fits best counts.
 
-    Where every line may be one row of plain text, DuckDB reads it itself: `scan` gives, for how many lines to skip and
-    how many cells to expect, a relation of text columns c0, c1, …; `count` how many lines there are, to prove that none
-    was left out; `cells` the raw cells of the lines with given (ascending) numbers. `size` is about how many bytes of
-    text there are, unpacked.
+    Where the rows can be had in bulk, `pieces` gives them, in order, for the line on which they begin and the Arrow
+    types in which to read the cells of a line; it raises Doubtful where they can't be trusted. `cells` gives the raw
+    cells of the lines with given (ascending) numbers. `size` is about how many bytes of text there are, unpacked.
     """
 
     records: Callable[[], Iterator[Record]]
     sheet: str | None = None
     alternative: bool = False
-    scan: Callable[[int, int], str] | None = None
-    count: Callable[[], int] | None = None
+    pieces: Callable[[Executor, int, Sequence[pa.DataType]], Iterator[Piece]] | None = None
     cells: Callable[[Sequence[int]], Iterator[list[str]]] | None = None
     size: int = 0

@@ -5,18 +5,25 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv_in_bulk
 
 from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT
+from ingest.readers.pieces import Doubtful, Piece, in_order
 from ingest.readers.records import Reading, Record, Unreadable
 
 HEAD = 1 << 20
 CHUNK = 1 << 22
 PAGE = 1 << 18
+# A block's text and its columns fit into a processor's cache.
+BLOCK = 1 << 23
 
 
 def text_readings(path: Path, scratch: Path) -> list[Reading]:
@@ -29,8 +36,7 @@ def text_readings(path: Path, scratch: Path) -> list[Reading]:
     return [
         Reading(
             records=partial(read_records, utf8, delimiter),
-            scan=partial(_scan, utf8, delimiter),
-            count=partial(_count_lines, utf8),
+            pieces=partial(_pieces, utf8, delimiter),
             cells=partial(_cells_of_lines, utf8, delimiter),
             alternative=True,
             size=utf8.stat().st_size,
@@ -118,17 +124,87 @@ def _neither(path: Path) -> Unreadable:
     return Unreadable(f"unreadable: neither UTF-8 nor GB18030 on line {line}")
 
 
-def _scan(path: Path, delimiter: str, skip: int, width: int) -> str:
-    """The file as a relation for DuckDB: every cell text, no quotes, one line one row (blank lines are left out)."""
+def _pieces(
+    path: Path, delimiter: str, executor: Executor, first_line: int, types: Sequence[pa.DataType]
+) -> Iterator[Piece]:
+    """The lines from the given one on, each a row; they are cut into blocks of a size that depends on nothing else."""
+    line = first_line
+    for piece in in_order(executor, partial(_piece, path, delimiter, types), _blocks(path, first_line)):
+        ragged = [Record(line + record.line, record.cells) for record in piece.ragged]
+        yield Piece(piece.cells, pc.add(piece.lines, line), ragged)
+        line += len(piece.lines) + len(ragged)
+
+
+def _blocks(path: Path, first_line: int) -> Iterator[tuple[int, int]]:
+    """(offset, size) of every block of whole lines."""
     with open(path, "rb") as handle:
-        newline = r"\r\n" if handle.readline(HEAD).endswith(b"\r\n") else r"\n"
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-    quoted = str(path).replace("'", "''")
-    return (
-        f"read_csv('{quoted}', header = false, skip = {skip}, delim = '{delimiter}', columns = {{{columns}}}, "
-        f"quote = '', escape = '', new_line = '{newline}', null_padding = true, auto_detect = false, "
-        f"max_line_size = {CELL_LIMIT})"
+        for _ in range(first_line - 1):
+            if b"\r" in handle.readline().removesuffix(b"\r\n"):
+                raise Doubtful
+        start, end = handle.tell(), path.stat().st_size
+        while start < end:
+            handle.seek(min(start + BLOCK, end))
+            handle.readline()
+            yield start, handle.tell() - start
+            start = handle.tell()
+
+
+def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tuple[int, int]) -> Piece:
+    """One block, its lines numbered from 0.
+
+    Raises:
+        Doubtful: a NUL byte, no UTF-8, CR alone, a line that may hold too long a cell, or quotes that are not just
+            around whole cells.
+    """
+    with open(path, "rb") as handle:
+        handle.seek(block[0])
+        data = handle.read(block[1])
+    data = _unquoted(data if data.endswith(b"\n") else data + b"\n", delimiter)
+    starts = range(0, len(data), CELL_LIMIT // 2)
+    if (
+        b"\0" in data
+        or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n"))
+        or any(data.find(b"\n", start, start + CELL_LIMIT // 2) < 0 for start in starts)
+    ):
+        raise Doubtful
+    ragged: list[Record] = []
+
+    def keep(row: csv_in_bulk.InvalidRow) -> str:
+        ragged.append(Record(row.number - 1, row.text.split(delimiter)))
+        return "skip"
+
+    names = [f"c{index}" for index in range(len(types))]
+    # Each text of a dictionary is proved to be UTF-8 once.
+    cells = csv_in_bulk.read_csv(
+        pa.BufferReader(data),
+        csv_in_bulk.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+        csv_in_bulk.ParseOptions(
+            delimiter=delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=keep
+        ),
+        csv_in_bulk.ConvertOptions(
+            column_types=dict(zip(names, types, strict=True)), strings_can_be_null=False, check_utf8=False
+        ),
     )
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Doubtful from None
+    if any(len(record.cells) > COLUMN_LIMIT for record in ragged):
+        raise Doubtful
+    lines = np.delete(np.arange(cells.num_rows + len(ragged)), [record.line for record in ragged])
+    return Piece(cells, pa.array(lines), ragged)
+
+
+def _unquoted(data: bytes, delimiter: str) -> bytes:
+    """Lines without their quotes, which may only stand around whole cells that hold neither quotes nor separators."""
+    if b'"' not in data:
+        return data
+    cell = rf'(?:"[^"{delimiter}\r\n]*"|[^"{delimiter}\r\n]*)'
+    if not pc.match_substring_regex(
+        pa.scalar(data, pa.large_binary()), rf"\A(?:{cell}(?:{delimiter}|\r?\n))*\z"
+    ).as_py():
+        raise Doubtful
+    return data.translate(None, b'"')
 
 
 @lru_cache(maxsize=1)
@@ -140,16 +216,8 @@ def _newlines_before(path: Path) -> npt.NDArray[np.int64]:
     return np.cumsum([0, *counts])
 
 
-def _count_lines(path: Path) -> int:
-    """How many lines the file has, without those at its end that are blank."""
-    with open(path, "rb") as handle:
-        handle.seek(max(0, path.stat().st_size - CHUNK))
-        tail = handle.read()
-    return int(_newlines_before(path)[-1]) + 1 - tail.count(10, len(tail.rstrip(b"\r\n")))
-
-
 def _cells_of_lines(path: Path, delimiter: str, lines: Sequence[int]) -> Iterator[list[str]]:
-    """The cells of single lines (ascending numbers) of a file whose every line is one record."""
+    """The cells of single lines (ascending numbers) of a file whose pieces are not doubtful."""
     wanted, before = np.asarray(lines, np.int64), _newlines_before(path)
     # Line n begins behind newline n - 1; the first line begins the first page.
     pages = np.maximum(np.searchsorted(before, wanted - 1) - 1, 0)
@@ -160,4 +228,4 @@ def _cells_of_lines(path: Path, delimiter: str, lines: Sequence[int]) -> Iterato
             ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == 10), len(data))
             starts = np.append(0, ends + 1)
             for line in wanted[pages == page] - before[page] - 1:
-                yield data[starts[line] : ends[line]].decode().rstrip("\r").split(delimiter)
+                yield data[starts[line] : ends[line]].decode().rstrip("\r").replace('"', "").split(delimiter)

@@ -1,0 +1,204 @@
+"""A large table in bulk: every column typed at once; the few rows that are not plain are told from the others.
+
+The plain rows of each piece go to an Arrow file of their own, so that no more than a few pieces are in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.columns import breaches
+from ingest.contract import Column, Contract
+from ingest.plain import plain_values, text_type, value_type
+from ingest.readers.pieces import Doubtful, Piece, in_order
+from ingest.readers.records import Reading
+from ingest.readers.table import Block
+
+LOOSE = pa.schema(
+    [("block", pa.int32()), ("position", pa.int64()), ("line", pa.int64()), ("cells", pa.list_(pa.string()))]
+)
+Digests = npt.NDArray[np.uint64]
+# Digests are compared in so many parts, by their first bits.
+PARTS = 64
+# Beyond so many gaps a table is copied without them.
+GAPS = 100
+
+
+@dataclass
+class Scan:
+    """The plain rows of a reading in files, `line`, `digest` (of the key) and `v_<column>`; the other rows.
+
+    `digests` are those of each piece, ascending.
+    """
+
+    schema: pa.Schema
+    reading: Reading | None = None
+    files: list[Path] = field(default_factory=list)
+    digests: list[Digests] = field(default_factory=list)
+    loose: list[pa.Table] = field(default_factory=list)
+
+    @classmethod
+    def nothing(cls, contract: Contract) -> Scan:
+        values = {f"v_{column.id}": value_type(column) for column in contract.columns}
+        return cls(pa.schema({"line": pa.int64(), "digest": pa.uint64(), **values}))
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """The plain rows, piece by piece, as they lie in the files."""
+        for path in self.files:
+            yield pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def table(self) -> pa.Table:
+        """All plain rows, as they lie in the files."""
+        return pa.concat_tables([self.schema.empty_table(), *self.pieces()])
+
+    def among(self, digests: Digests) -> pa.Table:
+        """The plain rows with these digests of keys."""
+        wanted = pa.array(digests)
+
+        def chosen(piece: pa.Table) -> pa.Table:
+            return piece.filter(pc.is_in(piece["digest"], wanted))
+
+        with ThreadPoolExecutor(os.cpu_count()) as executor:
+            return pa.concat_tables([self.schema.empty_table(), *in_order(executor, chosen, self.pieces())])
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every piece is judged by."""
+
+    connection: duckdb.DuckDBPyConnection
+    contract: Contract
+    block: Block
+    published_on: Any
+    folder: Path
+
+
+def scan(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    reading: Reading,
+    block: Block,
+    first_line: int,
+    published_on: Any,
+    folder: Path,
+) -> Scan:
+    """Read the rows from `first_line` on; the plain ones go to files in `folder`.
+
+    Raises:
+        Doubtful: the rows may be seen in two ways.
+    """
+    assert reading.pieces
+    task, found = _Task(connection, contract, block, published_on, folder), Scan.nothing(contract)
+    found.reading = reading
+    named = {index: contract.column(name) for name, index in block.positions.items()}
+    types = [text_type(named.get(index)) for index in range(len(block.header))]
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        pieces = enumerate(reading.pieces(executor, first_line, types))
+        for path, digests, loose in in_order(executor, partial(_judge, task), pieces):
+            found.files.append(path)
+            found.digests.append(digests)
+            found.loose.append(loose)
+    return found
+
+
+def without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """`table` without the rows of these ascending numbers; where they are few, nothing is copied."""
+    if len(rows) > GAPS:
+        keep = np.ones(len(table), bool)
+        keep[rows] = False
+        return table.filter(pa.array(keep))
+    starts, ends = [0, *(rows + 1)], [*rows, len(table)]
+    return pa.concat_tables(table.slice(start, end - start) for start, end in zip(starts, ends, strict=True))
+
+
+def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[Path, Digests, pa.Table]:
+    """(file of the plain rows of a piece, digests of their keys, the other rows)."""
+    number, piece = numbered
+    columns = {f"v_{column.id}": _values(task.block, column, piece.cells) for column in task.contract.columns}
+    digests, broken = _by_rules(task, pa.table(columns))
+    typed = pa.table({"line": piece.lines, "digest": digests, **columns})
+    for column in (c for c in task.contract.columns if typed[f"v_{c.id}"].null_count):
+        broken |= _is_unread(task.block, column, piece.cells, typed[f"v_{column.id}"])
+    rows = np.flatnonzero(broken)
+    loose = _loose(task, piece, rows)
+    path = task.folder / f"{number:06d}.arrow"
+    plain = without(typed, rows)
+    with pa.ipc.new_file(str(path), plain.schema) as target:
+        target.write_table(plain)
+    return path, np.sort(np.delete(digests, rows)), loose
+
+
+def _cells(block: Block, column: Column, cells: pa.Table) -> pa.Array | None:
+    position = block.positions.get(column.id)
+    return None if position is None else cells.column(position).combine_chunks()
+
+
+def _values(block: Block, column: Column, cells: pa.Table) -> pa.Array:
+    texts = _cells(block, column, cells)
+    if texts is None:
+        return pa.repeat(False, len(cells)) if column.id == "void" else pa.nulls(len(cells), value_type(column))
+    return plain_values(column, texts, block.powers.get(column.id, 0))
+
+
+def _by_rules(task: _Task, typed: pa.Table) -> tuple[Digests, npt.NDArray[np.bool_]]:
+    """(digest of each row's key, whether its values break a rule)."""
+    keys = ", ".join(f"v_{column.id}" for column in task.contract.keys)
+    broken = " OR ".join(f"coalesce({sql}, false)" for column in task.contract.columns for _, sql in breaches(column))
+    query = f"SELECT hash({keys}) AS digest, {broken or 'false'} AS broken FROM typed"
+    parameters = {"published_on": task.published_on} if "$published_on" in query else {}
+    with task.connection.cursor() as cursor:
+        found = cursor.register("typed", typed).execute(query, parameters).fetchnumpy()
+        cursor.unregister("typed")
+    return found["digest"], found["broken"]
+
+
+def _is_unread(block: Block, column: Column, cells: pa.Table, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Rows whose cell is not plain; an optional cell may also be missing."""
+    unread: npt.NDArray[np.bool_] = values.is_null().to_numpy()
+    if column.optional and not column.required_when:
+        texts = _cells(block, column, cells)
+        unread &= False if texts is None else pc.not_equal(texts.cast(pa.string()), "").to_numpy(zero_copy_only=False)
+    return unread
+
+
+def _loose(task: _Task, piece: Piece, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """The raw cells of these rows of a piece, and of those that are not as wide as the header.
+
+    Raises:
+        Doubtful: a repeated header.
+    """
+    texts = [column.to_pylist() for column in piece.cells.take(rows).columns]
+    lines = piece.lines.take(pa.array(rows)).to_pylist()
+    found = sorted([*zip(lines, map(list, zip(*texts, strict=True)), strict=True),
+                    *((record.line, record.cells) for record in piece.ragged)])  # fmt: skip
+    key = task.block.positions[task.contract.keys[0].id]
+    if any(cells[key : key + 1] == [task.block.header[key]] for _, cells in found):
+        raise Doubtful
+    lines = [line for line, _ in found]
+    columns = [[0] * len(found), lines, lines, [cells for _, cells in found]]
+    return pa.table([pa.array(values, kind.type) for values, kind in zip(columns, LOOSE, strict=True)], schema=LOOSE)
+
+
+def repeated(ascending: list[Digests]) -> Digests:
+    """The digests that stand more than once in all these arrays together; parts of them fit a processor's cache."""
+    bounds = np.arange(1, PARTS, dtype=np.uint64) * np.uint64((1 << 64) // PARTS)
+    split = [np.split(one, np.searchsorted(one, bounds)) for one in ascending]
+
+    def of_part(part: int) -> Digests:
+        own = np.sort(np.concatenate([one[part] for one in split]))
+        return np.unique(own[1:][own[1:] == own[:-1]])
+
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        return np.concatenate(list(executor.map(of_part, range(PARTS))))
