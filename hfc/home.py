@@ -121,6 +121,12 @@ class Home:
             yield
 
 
+def fsync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    with open(path, "rb") as handle:
+        os.fsync(handle.fileno())
+
+
 def fsync_directory(directory: Path) -> None:
     """Make the renames inside `directory` durable."""
     descriptor = os.open(directory, os.O_RDONLY)
@@ -137,8 +143,7 @@ def replacing(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
         yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
+        fsync_file(temporary)
         os.replace(temporary, target)
         fsync_directory(target.parent)
     finally:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -18,7 +19,16 @@ from typing import Any
 
 import yaml
 
-from hfc.home import SHANGHAI, Home, UsageError, replacing, sha256_of, write_json
+from hfc.home import (
+    SHANGHAI,
+    TEMPORARY_SUFFIX,
+    Home,
+    UsageError,
+    fsync_directory,
+    fsync_file,
+    sha256_of,
+    write_json,
+)
 
 SIDECAR = ".meta.yaml"
 SIDECAR_BYTES = 1 << 16
@@ -40,19 +50,23 @@ def receive(home: Home, landing: Path) -> None:
     """
     if not landing.is_dir():
         raise UsageError(f"no landing folder at {landing}: create it, or name another with --landing")
-    known = {(d["feed"], d["file"], d["sha256"]) for d in registered(home)}
+    known: dict[tuple[str, str, int], set[str]] = {}
+    for entry in registered(home):
+        known.setdefault((entry["feed"], entry["file"], entry["bytes"]), set()).add(entry["sha256"])
     arrivals = []
     for path in sorted(landing.glob("[!.]*/[!.]*")):
         if path.name.startswith("~$") or path.name.endswith(SIDECAR):
             continue
         with _left_when_changing(path):
+            state = _state(path)
             arrival = _describe(path)
-            if (arrival["feed"], arrival["file"], arrival["sha256"]) not in known:
-                arrivals.append((arrival, path))
-    for arrival, path in sorted(arrivals, key=lambda a: (a[0]["published_on"], a[0]["file"], a[0]["feed"])):
+            digests = known.get((arrival["feed"], arrival["file"], arrival["bytes"]), set())
+            # Only a file whose name and size are known is read to learn whether it is new.
+            if not digests or _digest(path) not in digests:
+                arrivals.append((arrival, path, state))
+    for arrival, path, state in sorted(arrivals, key=lambda a: (a[0]["published_on"], a[0]["file"], a[0]["feed"])):
         with _left_when_changing(path):
-            _archive(home, arrival, path)
-            _register(home, arrival)
+            _register(home, {**arrival, "sha256": _archive(home, arrival, path, state)})
 
 
 @contextmanager
@@ -64,20 +78,29 @@ def _left_when_changing(path: Path) -> Iterator[None]:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    """Feed, bytes, publication date and sidecar of one landed file; bytes of a name that are no text are escaped."""
+    """Feed, size, publication date and sidecar of one landed file; bytes of a name that are no text are escaped."""
     no_file = _no_plain_file(path)
     meta, problem = ({}, no_file) if no_file else _sidecar(path.with_name(path.name + SIDECAR))
     published_on, bad_date = _published_on(path, meta)
     return {
         "feed": _printable(path.parent.name),
         "file": _printable(path.name),
-        "sha256": "" if no_file else sha256_of(path),
         "bytes": 0 if no_file else path.stat().st_size,
         "published_on": published_on.isoformat(),
         "problem": problem or bad_date,
         "synthetic": meta.get("synthetic") is True,
         **{name: None if meta.get(name) is None else str(meta[name]) for name in ("source_url", "licence", "note")},
     }
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced."""
+    status = path.lstat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _digest(path: Path) -> str:
+    return "" if _no_plain_file(path) else sha256_of(path)
 
 
 def _printable(name: str) -> str:
@@ -129,15 +152,33 @@ def archived(home: Home, delivery: dict[str, Any]) -> Path:
     return home.archive / str(delivery["feed"]) / f"{delivery['sha256']}{suffix}"
 
 
-def _archive(home: Home, arrival: dict[str, Any], path: Path) -> None:
-    target = archived(home, arrival)
-    if not arrival["sha256"] or target.exists():
-        return
-    with replacing(target) as temporary:
+def _archive(home: Home, arrival: dict[str, Any], path: Path, state: tuple[int, ...]) -> str:
+    """Keep the bytes of a file; their SHA-256, which is that of the copy, whatever its owner does to the file.
+
+    Raises:
+        _Changing: the file is no longer in the `state` it was described in.
+    """
+    if _no_plain_file(path):
+        return ""
+    folder = home.archive / str(arrival["feed"])
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{os.getpid()}{TEMPORARY_SUFFIX}"
+    try:
         shutil.copyfile(path, temporary)
-        if sha256_of(temporary) != arrival["sha256"]:
+        if _state(path) != state:
             raise _Changing
         os.chmod(temporary, 0o444)
+        with ThreadPoolExecutor(1) as executor:
+            written = executor.submit(fsync_file, temporary)
+            digest = sha256_of(temporary)
+            written.result()
+        target = archived(home, {**arrival, "sha256": digest})
+        if not target.exists():
+            os.replace(temporary, target)
+            fsync_directory(folder)
+        return digest
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _register(home: Home, arrival: dict[str, Any]) -> None:

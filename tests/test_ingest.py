@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from hfc import pipeline
-from hfc.home import Home, UsageError
+from hfc.home import Home, UsageError, sha256_of
 from ingest import archive, lake, parsing, staging
 from ingest.contract import Calendar, Contract, load_contracts
 from ingest.plain import CODES
@@ -467,16 +468,40 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_run(
     land(tmp_path / "landing", "fund_commitments", "b__20240131.csv", FUNDS + FUND_ROWS.replace("F", "G"))
     home, archive_file = Home(tmp_path / "home"), archive._archive
 
-    def grow_first(*arguments: Any) -> None:
+    def grow_first(*arguments: Any) -> str:
         if arguments[2] == path:
             path.write_text(FUNDS + FUND_ROWS.replace("SAB123", "SAB124"), encoding="utf-8")
-        archive_file(*arguments)
+        return archive_file(*arguments)
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(archive, "_archive", grow_first)
         assert [o.file for o in ingest(home, tmp_path / "landing")] == ["b__20240131.csv"]
     assert "it is left for the next run" in caplog.text
     assert [o.file for o in ingest(home, tmp_path / "landing")] == ["a__20240131.csv"]
+
+
+def test_a_file_that_changes_while_it_is_copied_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = land(tmp_path / "landing", "fund_commitments", "a__20240131.csv", FUNDS + FUND_ROWS)
+    home, copy = Home(tmp_path / "home"), shutil.copyfile
+
+    def grow_afterwards(*arguments: Any) -> None:
+        copy(*arguments)
+        path.write_text(FUNDS + FUND_ROWS.replace("SAB123", "SAB124"), encoding="utf-8")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(shutil, "copyfile", grow_afterwards)
+        assert ingest(home, tmp_path / "landing") == []
+    assert list((home.archive / "fund_commitments").iterdir()) == []
+    (outcome,) = ingest(home, tmp_path / "landing")
+    (kept,) = (home.archive / "fund_commitments").iterdir()
+    assert kept.stem == outcome.sha256 == sha256_of(kept) == sha256_of(path)
+    path.write_text(
+        FUNDS + FUND_ROWS.replace("SAB123", "SAB125"), encoding="utf-8"
+    )  # as many bytes, under the same name
+    assert [o.outcome for o in ingest(home, tmp_path / "landing")] == ["loaded"]
+    assert ingest(home, tmp_path / "landing") == []
 
 
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
