@@ -20,7 +20,6 @@ from ingest.contract import Contract
 from ingest.plain import CODES, value_type
 from ingest.readers.pieces import in_order
 from ingest.rows import sheet_sql
-from ingest.scan import without
 from ingest.staging import Staged
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -49,7 +48,7 @@ def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, st
         ThreadPoolExecutor(os.cpu_count()) as executor,
     ):  # fmt: skip
         finish = partial(_finished, contract, schema, failing, others)
-        for table in in_order(executor, finish, staged.scanned.pieces()):
+        for table in in_order(executor, finish, staged.scanned.tables()):
             writer.write_table(table)
         writer.write_table(judged)
 
@@ -61,14 +60,14 @@ def _names(schema: pa.Schema, of_kind: Callable[[pa.DataType], bool]) -> list[st
 def _finished(
     contract: Contract, schema: pa.Schema, failing: pa.Array, others: npt.NDArray[np.int64], piece: pa.Table
 ) -> pa.Table:
-    """A piece as the lake keeps it, without the lines of `others`."""
+    """The plain rows of a piece as the lake keeps them, without the lines of `others`."""
     values = [piece[f"v_{column.id}"].combine_chunks() for column in contract.columns]
     codes = [array for column, array in zip(contract.columns, values, strict=True) if column.type.startswith("uscc")]
     columns = [pa.nulls(len(piece), pa.string()), piece["line"], *values, _flags(len(piece), codes, failing)]
-    lines = piece["line"].to_numpy()
+    accepted, lines = piece["plain"].to_numpy(), piece["line"].to_numpy()
     rows = np.searchsorted(lines, others)
-    inside = rows < len(lines)
-    return without(pa.table(columns, schema=schema), rows[inside][lines[rows[inside]] == others[inside]])
+    accepted[rows[np.take(lines, rows, mode="clip") == others]] = False
+    return pa.table(columns, schema=schema).filter(pa.array(accepted))
 
 
 def _flags(rows: int, codes: list[pa.DictionaryArray], failing: pa.Array) -> pa.Array:
@@ -109,7 +108,7 @@ def _failing_codes(connection: duckdb.DuckDBPyConnection, contract: Contract, st
     """The codes whose check character is wrong, also as table `failing`; each is checked once."""
     names = [f"v_{column.id}" for column in contract.columns if column.type.startswith("uscc")]
     judged = [connection.sql(f"SELECT {name} FROM judged").to_arrow_table()[name] for name in names]
-    plain = [piece[name].combine_chunks().dictionary for piece in staged.scanned.pieces() for name in names]
+    plain = [piece[name].combine_chunks().dictionary for piece in staged.scanned.tables() for name in names]
     codes = pa.chunked_array([*plain, *(chunk for column in judged for chunk in column.chunks)], pa.string())
     connection.register("codes", pa.table({"code": codes.unique()}))
     connection.execute(

@@ -1,6 +1,6 @@
 """A large table in bulk: every column typed at once; the few rows that are not plain are told from the others.
 
-The plain rows of each piece go to an Arrow file of their own, so that no more than a few pieces are in memory.
+Of a very large table the typed pieces go to Arrow files of their own, so that memory does not grow with the rows.
 """
 
 from __future__ import annotations
@@ -32,46 +32,47 @@ LOOSE = pa.schema(
 Digests = npt.NDArray[np.uint64]
 # Digests are compared in so many parts, by their first bits.
 PARTS = 64
-# Beyond so many gaps a table is copied without them.
-GAPS = 100
+# So many pieces stay in memory.
+KEPT = 128
 
 
 @dataclass
 class Scan:
-    """The plain rows of a reading in files, `line`, `digest` (of the key) and `v_<column>`; the other rows.
+    """A reading's rows, typed piece by piece; the raw cells of those that are not plain; digests of the others' keys.
 
-    `digests` are those of each piece, ascending.
+    A piece, in memory or in a file, has `line`, `digest` (of the key), `plain` (whether its row is) and `v_<column>`,
+    NULL where a cell was not understood. `digests` are ascending in each piece.
     """
 
     schema: pa.Schema
     reading: Reading | None = None
-    files: list[Path] = field(default_factory=list)
+    pieces: list[pa.Table | Path] = field(default_factory=list)
     digests: list[Digests] = field(default_factory=list)
     loose: list[pa.Table] = field(default_factory=list)
 
     @classmethod
     def nothing(cls, contract: Contract) -> Scan:
-        values = {f"v_{column.id}": value_type(column) for column in contract.columns}
-        return cls(pa.schema({"line": pa.int64(), "digest": pa.uint64(), **values}))
+        place = {"line": pa.int64(), "digest": pa.uint64(), "plain": pa.bool_()}
+        return cls(pa.schema({**place, **{f"v_{column.id}": value_type(column) for column in contract.columns}}))
 
-    def pieces(self) -> Iterator[pa.Table]:
-        """The plain rows, piece by piece, as they lie in the files."""
-        for path in self.files:
-            yield pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    def tables(self) -> Iterator[pa.Table]:
+        """The pieces, in order."""
+        for piece in self.pieces:
+            yield pa.ipc.open_file(pa.memory_map(str(piece))).read_all() if isinstance(piece, Path) else piece
 
     def table(self) -> pa.Table:
-        """All plain rows, as they lie in the files."""
-        return pa.concat_tables([self.schema.empty_table(), *self.pieces()])
+        """All pieces, not copied."""
+        return pa.concat_tables([self.schema.empty_table(), *self.tables()])
 
     def among(self, digests: Digests) -> pa.Table:
         """The plain rows with these digests of keys."""
         wanted = pa.array(digests)
 
-        def chosen(piece: pa.Table) -> pa.Table:
-            return piece.filter(pc.is_in(piece["digest"], wanted))
+        def chosen(table: pa.Table) -> pa.Table:
+            return table.filter(pc.and_(pc.is_in(table["digest"], wanted), table["plain"]))
 
         with ThreadPoolExecutor(os.cpu_count()) as executor:
-            return pa.concat_tables([self.schema.empty_table(), *in_order(executor, chosen, self.pieces())])
+            return pa.concat_tables([self.schema.empty_table(), *in_order(executor, chosen, self.tables())])
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def scan(
     published_on: Any,
     folder: Path,
 ) -> Scan:
-    """Read the rows from `first_line` on; the plain ones go to files in `folder`.
+    """Read the rows from `first_line` on; of very many, the later pieces go to files in `folder`.
 
     Raises:
         Doubtful: the rows may be seen in two ways.
@@ -106,38 +107,34 @@ def scan(
     types = [text_type(named.get(index)) for index in range(len(block.header))]
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         pieces = enumerate(reading.pieces(executor, first_line, types))
-        for path, digests, loose in in_order(executor, partial(_judge, task), pieces):
-            found.files.append(path)
+        for piece, digests, loose in in_order(executor, partial(_judge, task), pieces):
+            found.pieces.append(piece)
             found.digests.append(digests)
             found.loose.append(loose)
     return found
 
 
-def without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
-    """`table` without the rows of these ascending numbers; where they are few, nothing is copied."""
-    if len(rows) > GAPS:
-        keep = np.ones(len(table), bool)
-        keep[rows] = False
-        return table.filter(pa.array(keep))
-    starts, ends = [0, *(rows + 1)], [*rows, len(table)]
-    return pa.concat_tables(table.slice(start, end - start) for start, end in zip(starts, ends, strict=True))
-
-
-def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[Path, Digests, pa.Table]:
-    """(file of the plain rows of a piece, digests of their keys, the other rows)."""
+def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[pa.Table | Path, Digests, pa.Table]:
+    """(the piece with its columns typed, digests of the keys of its plain rows, the other rows)."""
     number, piece = numbered
     columns = {f"v_{column.id}": _values(task.block, column, piece.cells) for column in task.contract.columns}
-    digests, broken = _by_rules(task, pa.table(columns))
-    typed = pa.table({"line": piece.lines, "digest": digests, **columns})
-    for column in (c for c in task.contract.columns if typed[f"v_{c.id}"].null_count):
-        broken |= _is_unread(task.block, column, piece.cells, typed[f"v_{column.id}"])
+    values = pa.table(columns)
+    digests, broken = _by_rules(task, values)
+    for column in (c for c in task.contract.columns if values[f"v_{c.id}"].null_count):
+        broken |= _is_unread(task.block, column, piece.cells, values[f"v_{column.id}"])
+    typed = pa.table({"line": piece.lines, "digest": digests, "plain": ~broken, **columns})
     rows = np.flatnonzero(broken)
-    loose = _loose(task, piece, rows)
+    return _kept(task, number, typed), np.sort(np.delete(digests, rows)), _loose(task, piece, rows)
+
+
+def _kept(task: _Task, number: int, typed: pa.Table) -> pa.Table | Path:
+    """The piece itself, or the file where it is kept if there are many."""
+    if number < KEPT:
+        return typed
     path = task.folder / f"{number:06d}.arrow"
-    plain = without(typed, rows)
-    with pa.ipc.new_file(str(path), plain.schema) as target:
-        target.write_table(plain)
-    return path, np.sort(np.delete(digests, rows)), loose
+    with pa.ipc.new_file(str(path), typed.schema) as target:
+        target.write_table(typed)
+    return path
 
 
 def _cells(block: Block, column: Column, cells: pa.Table) -> pa.Array | None:

@@ -72,7 +72,8 @@ def stage(
             _feed(connection, contract, reading, staged)
     connection.register("scanned", staged.scanned.table())
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW plain AS SELECT 0 AS block, line AS position, * EXCLUDE digest FROM scanned"
+        "CREATE OR REPLACE TEMP VIEW plain AS "
+        "SELECT 0 AS block, line AS position, * EXCLUDE (digest, plain) FROM scanned WHERE plain"
     )
     _part(connection, contract, staged)
     if connection.execute("SELECT 1 FROM plain UNION ALL SELECT 1 FROM loose LIMIT 1").fetchall() == []:

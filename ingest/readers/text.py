@@ -156,17 +156,7 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
         Doubtful: a NUL byte, no UTF-8, CR alone, a line that may hold too long a cell, or quotes that are not just
             around whole cells.
     """
-    with open(path, "rb") as handle:
-        handle.seek(block[0])
-        data = handle.read(block[1])
-    data = _unquoted(data if data.endswith(b"\n") else data + b"\n", delimiter)
-    starts = range(0, len(data), CELL_LIMIT // 2)
-    if (
-        b"\0" in data
-        or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n"))
-        or any(data.find(b"\n", start, start + CELL_LIMIT // 2) < 0 for start in starts)
-    ):
-        raise Doubtful
+    data = _text(path, delimiter, *block)
     ragged: list[Record] = []
 
     def keep(row: csv_in_bulk.InvalidRow) -> str:
@@ -174,20 +164,19 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
         return "skip"
 
     names = [f"c{index}" for index in range(len(types))]
-    # Each text of a dictionary is proved to be UTF-8 once.
-    cells = csv_in_bulk.read_csv(
-        pa.BufferReader(data),
-        csv_in_bulk.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-        csv_in_bulk.ParseOptions(
-            delimiter=delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=keep
-        ),
-        csv_in_bulk.ConvertOptions(
-            column_types=dict(zip(names, types, strict=True)), strings_can_be_null=False, check_utf8=False
-        ),
-    )
     try:
-        cells.validate(full=True)
-    except pa.ArrowInvalid:
+        cells = csv_in_bulk.read_csv(
+            pa.BufferReader(data),
+            csv_in_bulk.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            csv_in_bulk.ParseOptions(
+                delimiter=delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=keep
+            ),
+            csv_in_bulk.ConvertOptions(
+                column_types=dict(zip(names, types, strict=True)), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+        cells.validate(full=True)  # UTF-8, each text of a dictionary once
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         raise Doubtful from None
     if any(len(record.cells) > COLUMN_LIMIT for record in ragged):
         raise Doubtful
@@ -195,14 +184,26 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
     return Piece(cells, pa.array(lines), ragged)
 
 
+def _text(path: Path, delimiter: str, start: int, size: int) -> bytes:
+    """The block's bytes, without quotes.
+
+    Raises:
+        Doubtful: as `_piece`, but for UTF-8.
+    """
+    with open(path, "rb") as handle:
+        handle.seek(start)
+        data = handle.read(size)
+    half = CELL_LIMIT // 2
+    if any(data.find(b"\n", at, at + half) < 0 for at in range(0, size - half + 1, half)):
+        raise Doubtful
+    return _unquoted(data, delimiter) if any(byte in data for byte in (b"\0", b"\r", b'"')) else data
+
+
 def _unquoted(data: bytes, delimiter: str) -> bytes:
     """Lines without their quotes, which may only stand around whole cells that hold neither quotes nor separators."""
-    if b'"' not in data:
-        return data
-    cell = rf'(?:"[^"{delimiter}\r\n]*"|[^"{delimiter}\r\n]*)'
-    if not pc.match_substring_regex(
-        pa.scalar(data, pa.large_binary()), rf"\A(?:{cell}(?:{delimiter}|\r?\n))*\z"
-    ).as_py():
+    cell = rf'(?:"[^"{delimiter}\r\n\0]*"|[^"{delimiter}\r\n\0]*)'
+    lines = rf"\A(?:{cell}(?:{delimiter}|\r?\n))*{cell}\z"
+    if not pc.match_substring_regex(pa.scalar(data, pa.large_binary()), lines).as_py():
         raise Doubtful
     return data.translate(None, b'"')
 
