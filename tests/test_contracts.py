@@ -1,7 +1,7 @@
 """Every feed's contract: it says what the specification says, reads every spelling, and refuses every fault.
 
 `oracle.FEEDS` restates the specification independently of the contracts. Tests about rows run twice: small files are read
-record by record, large ones by DuckDB's own reader, and both must give the same.
+record by record, large ones in bulk, and both must give the same.
 """
 
 from __future__ import annotations

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import deliveries
 import duckdb
+import numpy as np
 import oracle
 import pyarrow as pa
 import pytest
@@ -21,7 +25,7 @@ from hypothesis import strategies as st
 
 from hfc import pipeline
 from hfc.home import Home, UsageError, sha256_of
-from ingest import archive, lake, parsing, staging
+from ingest import archive, lake, parsing, scan, staging
 from ingest.contract import Calendar, Contract, load_contracts
 from ingest.plain import CODES
 from ingest.readers import text
@@ -108,6 +112,48 @@ def test_a_scan_and_a_record_by_record_reading_give_the_same_lake(
             f"(SELECT count(*) FROM (FROM {other} EXCEPT ALL FROM {one}))"
         ).fetchall()[0]
         assert rows and (more, less) == (0, 0)
+
+
+def test_the_lake_file_does_not_depend_on_threads_or_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "SCAN_BYTES", 0)
+    monkeypatch.setattr(text, "BLOCK", 200)
+    number = [*range(60), 7, 30]
+    rows = [tax(n, '"甲"' if n % 3 else "甲") for n in number] + [tax(8).replace(",1,", ",2,")]
+    land(tmp_path / "landing", "tax_collections", "a__20240205.csv", "\n".join([TAX, *rows]))
+    found = []
+    for cores, kept in ((1, 0), (4, 0), (4, 128)):
+        monkeypatch.setattr(os, "cpu_count", partial(int, cores))
+        monkeypatch.setattr(scan, "KEPT", kept)
+        home = Home(tmp_path / f"{cores}-{kept}")
+        (outcome,) = ingest(home, tmp_path / "landing")
+        assert (outcome.rows_accepted, outcome.rows_quarantined, outcome.rows_duplicate) == (59, 2, 2)
+        assert [row["line"] for row in lake.quarantined_rows(home)] == [10, 64]
+        found.append(tree(home.lake))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_fully_quoted_file_is_read_in_bulk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newline: str) -> None:
+    monkeypatch.setattr(staging, "SCAN_BYTES", 0)
+    monkeypatch.setattr(staging, "_feed", None)  # record by record
+    out = io.StringIO()
+    rows = [*map(tax, range(19)), tax(19).replace("增值税", "？"), tax(0).replace("2024-01-20", "2024-01-21")]
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator=newline).writerows(line.split(",") for line in [TAX, *rows])
+    land(tmp_path / "landing", "tax_collections", "a__20240205.csv", out.getvalue())
+    home = Home(tmp_path / "home")
+    (outcome,) = ingest(home, tmp_path / "landing")
+    assert (outcome.outcome, outcome.rows_in, outcome.rows_quarantined) == ("loaded", 21, 3), outcome.reason
+    refused = lake.quarantined_rows(home, confidential=True)
+    assert [(row["line"], row["rule"], row["raw"][0]) for row in refused] == [
+        (2, "conflicting_key", "V000"), (21, "enum", "V019"), (22, "conflicting_key", "V000"),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.integers(0, 40).map(lambda n: n * 0x0123456789ABCDEF % (1 << 64)), max_size=9), max_size=9))
+def test_digests_that_stand_more_than_once_are_found(drawn: list[list[int]]) -> None:
+    found = scan.repeated([np.sort(np.array(one, np.uint64)) for one in [[], *drawn]])
+    counted = Counter(digest for one in drawn for digest in one)
+    assert sorted(found.tolist()) == sorted(digest for digest, count in counted.items() if count > 1)
 
 
 TAX = "税票号码,统一社会信用代码,税种,税款所属期,入库日期,业务类型,实缴金额,经办人"
