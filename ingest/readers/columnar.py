@@ -138,20 +138,24 @@ def _records(header: list[str], query: str) -> Iterator[Record]:
 
 
 def _pieces(query: str, executor: Executor, first_line: int, types: Sequence[pa.DataType]) -> Iterator[Piece]:
+    """Every row, in pieces of one size; blank ones, too."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from ingest.readers.pieces import Doubtful, Piece
 
     line = 1
-    for batch in _cursor().sql(query).to_arrow_reader(PIECE_ROWS):
-        texts = [column.fill_null("") for column in batch.columns]
-        if any(pc.any(pc.match_substring(column, "\0")).as_py() for column in texts):
-            raise Doubtful
-        columns = [column.cast(kind) for column, kind in zip(texts, types, strict=True)]
-        lines = pa.array(range(line, line + len(batch)), pa.int64())
-        yield Piece(pa.table(columns, names=batch.schema.names), lines)
-        line += len(batch)
+    try:
+        for batch in _cursor().sql(query).to_arrow_reader(PIECE_ROWS):
+            texts = [column.fill_null("") for column in batch.columns]
+            if any(pc.any(pc.match_substring(column, "\0")).as_py() for column in texts):
+                raise Doubtful
+            columns = [column.cast(kind) for column, kind in zip(texts, types, strict=True)]
+            lines = pa.array(range(line, line + len(batch)), pa.int64())
+            yield Piece(pa.table(columns, names=batch.schema.names), lines)
+            line += len(batch)
+    except (duckdb.Error, pa.ArrowInvalid):
+        raise Doubtful from None
 
 
 def _cells(query: str, lines: Sequence[int]) -> Iterator[list[str]]:
