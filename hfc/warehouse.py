@@ -17,8 +17,8 @@ from typing import Any
 import duckdb
 
 from expectations.gate import Check
-from hfc import __version__
-from hfc.corrections import DELIVERY_ID, corrected_sql, in_force, is_found
+from hfc import __version__, carried
+from hfc.corrections import DELIVERY_ID, Correction, corrected_sql, in_force, is_found
 from hfc.home import GateFailed, HfcError, Home, sha256_of, write_json
 from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
@@ -124,22 +124,30 @@ def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] =
     if context["previous_release_id"] == result.release_id:
         return Build(result.release_id, result.as_of, True)
     earlier = [path for day, path in released.items() if day < result.as_of]
-    _create_sources(home, context, deliveries, earlier)
+    corrections = in_force(result.as_of)
+    basis = carried.basis(home, context["code_version"], [c.correction_id for c in corrections], deliveries)
+    _create_sources(home, context, deliveries, earlier, corrections, carried.set_aside(home, basis))
     tests, declared = _run_dbt(home)
     inputs = [{k: d[k] for k in ("feed", "file", "sha256", "published_on", "outcome")} for d in deliveries]
-    write_json(home.warehouse / "build.json", {**context, "inputs": inputs, "tests": tests, "tests_declared": declared})
+    build = {**context, "inputs": inputs, "tests": tests, "tests_declared": declared}
+    write_json(home.warehouse / "build.json", {**build, "carried": carried.record(home, basis)})
     return result
 
 
 def _create_sources(
-    home: Home, context: dict[str, Any], deliveries: list[dict[str, Any]], released: list[Path]
+    home: Home,
+    context: dict[str, Any],
+    deliveries: list[dict[str, Any]],
+    released: list[Path],
+    corrections: list[Correction],
+    counted: set[str],
 ) -> None:
-    """A fresh candidate whose schema `lake` shows dbt the context, the deliveries, the accepted rows and the past."""
+    """A fresh candidate whose schema `lake` shows dbt the context, the deliveries, the accepted rows and the past, and
+    schema `carried` what the build before has added up of the tax deliveries in `counted`."""
     home.warehouse.mkdir(parents=True, exist_ok=True)
-    for leftover in ("candidate.duckdb", "candidate.duckdb.wal", "build.json", "gate.json"):
-        (home.warehouse / leftover).unlink(missing_ok=True)
     with duckdb.connect(str(home.candidate)) as connection:
         connection.execute("CREATE SCHEMA lake")
+        connection.execute("CREATE SCHEMA carried")
         connection.execute(
             "CREATE TABLE lake.context (release_id VARCHAR, as_of DATE, report_month DATE, "
             "previous_release_id VARCHAR, inputs_sha256 VARCHAR, code_version VARCHAR)"
@@ -166,14 +174,37 @@ def _create_sources(
         past = _parquet([str(path) for path in released], _RELEASED)
         connection.execute(f"CREATE VIEW lake.released_observation AS SELECT {', '.join(_RELEASED)} FROM {past}")
         connection.execute("CREATE TABLE lake.correction (correction_id VARCHAR, matches BOOLEAN)")
-        corrections = in_force(date.fromisoformat(context["as_of"]))
         for contract in load_contracts().values():
             rows = _accepted(home, contract, deliveries)
             own = [correction for correction in corrections if correction.feed == contract.feed]
             connection.execute(_feed_view(contract, corrected_sql(own, rows)))
+            if contract.feed == carried.FEED:
+                _split_views(connection, home, contract, own, deliveries, counted)
             found = [(correction.correction_id, is_found(connection, correction, rows)) for correction in own]
             if found:
                 connection.executemany("INSERT INTO lake.correction VALUES (?, ?)", found)
+        carried.load(connection, home)
+
+
+def _split_views(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    contract: Contract,
+    corrections: list[Correction],
+    deliveries: list[dict[str, Any]],
+    counted: set[str],
+) -> None:
+    """The rows of the tax feed, apart: of the deliveries that the carried tables have counted, of the others, and of
+    those counted ones in which a voucher of the others can stand."""
+    columns = ", ".join(_columns(contract))
+    loaded = [d for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
+    old = [d for d in loaded if d["delivery_id"] in counted]
+    new = [d for d in loaded if d["delivery_id"] not in counted]
+    # A correction can change the number of a voucher, which the statistics of a file don't know.
+    near = old if corrections else carried.near(connection, home, old, new)
+    for name, part in (("tax_counted", old), ("tax_counted_near", near), ("tax_uncounted", new)):
+        rows = corrected_sql(corrections, _accepted(home, contract, part))
+        connection.execute(f"CREATE VIEW carried.{name} AS SELECT {DELIVERY_ID}, {columns} FROM {rows}")
 
 
 def _accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:

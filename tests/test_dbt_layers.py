@@ -16,10 +16,14 @@ LAYERS = ("staging", "intermediate", "published")
 PREFIXES = {"staging": "stg_", "intermediate": "int_", "published": ""}
 # What every layer may read: the release being built, its deliveries, what a contract says of its feed, and the past.
 OPEN_SOURCES = {"context", "delivery", "feed", "released_observation"}
-# The raw rows of public series have no key of their own; a table of one row is held by one_release.
-KEYLESS = {"stg_public_series_rows", "release"}
-# Growth of a quarter is joined with the levels that were made of the same quarters.
-REJOINING = {"int_value_added"}
+# What a build carries over of the one before, and the rows that this leaves to be counted.
+CARRIED_SOURCES = {"tax_counted", "tax_uncounted", "int_tax_window", "int_tax_taxpayer", "int_tax_delivered_cell"}
+# The raw rows of public series have no key of their own; a table of one row is held by one_release; a key of ten million
+# vouchers is held where it can break, by the vouchers that stand in several deliveries.
+KEYLESS = {"stg_public_series_rows", "release", "stg_tax_collections"}
+# Growth of a quarter is joined with the levels that were made of the same quarters; tax that moved or was superseded
+# with what its taxpayer counts as; its months and levels with the cells that they were made of.
+REJOINING = {"int_value_added", "int_tax_delivered_cell", "int_tax_cell", "int_tax_metric_monthly"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ Project = dict[str, Model]
 
 
 def reads_sources_above_staging(project: Project) -> Iterator[str]:
-    return (m.name for m in project.values() if m.layer != "staging" and m.sources - OPEN_SOURCES)
+    return (m.name for m in project.values() if m.layer != "staging" and m.sources - OPEN_SOURCES - CARRIED_SOURCES)
 
 
 def depends_on_a_higher_layer(project: Project) -> Iterator[str]:

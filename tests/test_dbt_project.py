@@ -29,6 +29,9 @@ INSERT INTO seeds.correction VALUES
     ('c', 'activities', '{"activity_id": "a"}', 'title', 'wrong', 'right', 'because', DATE '2022-01-01', DATE '2023-01-01');
 INSERT INTO lake.correction VALUES ('c', true);
 """
+HEAD_OFFICE = """
+INSERT INTO seeds.tax_sharing_override VALUES ('91999999MA0000001X', 'corporate_income', 'head_office', 'made up');
+"""
 # Until its metrics are computed, a wide mart is empty.
 MARTS = """
 INSERT INTO published.{mart} BY NAME SELECT 'A' AS frequency, '1999' AS period, DATE '1999-12-31' AS period_end,
@@ -67,6 +70,9 @@ FAULTS = {
         DELETE FROM published.metric_observation
         WHERE metric_id = 'institutions_admitted' AND period = '2022-07' AND member = 'total'
     """,
+    "int_tax_window_has_a_category_or_a_reason": """
+        UPDATE intermediate.int_tax_window SET category = 'fund' WHERE reason = 'not_resident'
+    """,
     "metric_bounds_are_ordered_and_tolerance_is_not_negative": "UPDATE seeds.metric SET tolerance = -tolerance - 1",
     "metric_observation_value_is_empty_only_where_missing_or_suppressed": """
         UPDATE published.metric_observation SET value = NULL WHERE period = '2022-07'
@@ -97,7 +103,29 @@ FAULTS = {
     "resident_by_movements_equals_resident_by_state": """
         UPDATE intermediate.int_institution_state SET resident = NOT resident WHERE valid_to IS NULL
     """,
+    "tax_in_and_out_of_scope_is_the_feed": """
+        UPDATE lake.tax_collections SET amount_yuan = amount_yuan + 0.01 WHERE voucher_no = (
+            SELECT min(voucher_no) FROM staging.stg_tax_collections WHERE month(treasury_date) = 7
+        )
+    """,
+    "tax_parts_add_up_to_the_total": """
+        UPDATE intermediate.int_tax_metric_period SET value = value + 0.0000000000000001
+        WHERE member = 'province' AND period = '2022-07' AND metric_id = 'financial_tax_revenue'
+    """,
     "tax_revenue_repeats_the_observations": "UPDATE published.tax_revenue SET financial_tax_revenue_cny_100m = 1",
+    "tax_settings_cover_every_member": """
+        UPDATE seeds.tax_sharing SET scheme = 'head_office' WHERE tax_type = 'deed'
+    """,
+    "tax_sharing_adds_up_to_a_hundred_percent_from_a_month_on": """
+        UPDATE seeds.tax_sharing SET valid_from = valid_from + 1 WHERE tax_type = 'vat'
+    """,
+    "tax_sharing_override_names_a_scheme_of_the_tax": """
+        UPDATE seeds.tax_sharing_override SET tax_type = 'vat'
+    """,
+    "tax_year_to_date_telescopes": """
+        UPDATE intermediate.int_tax_metric_period SET value = value + 0.0000000000000001
+        WHERE member = 'total' AND period = '2022-07' AND metric_id = 'financial_tax_revenue_ytd'
+    """,
     "value_added_repeats_the_observations": "UPDATE published.value_added SET financial_value_added_cny_100m = 1",
     "unit_scorecard_counts_the_pairs_of_the_annex": """
         UPDATE published.unit_scorecard SET leads = leads - 1 WHERE unit_name = '湘江国投公司' AND month = '2022-07'
@@ -178,7 +206,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         for (view,) in candidate.execute(VIEWS).fetchall():
             candidate.execute(f"CREATE TABLE copied AS FROM {view}; DROP VIEW {view}")
             candidate.execute(f"CREATE TABLE {view} AS FROM copied; DROP TABLE copied")
-        candidate.execute(CORRECTION + "".join(MARTS.format(mart=mart) for mart in ("tax_revenue", "value_added")))
+        candidate.execute(
+            CORRECTION + HEAD_OFFICE + "".join(MARTS.format(mart=mart) for mart in ("tax_revenue", "value_added"))
+        )
     shutil.copyfile(home.candidate, home.warehouse / "sound.duckdb")
     manifest = dbtRunner().invoke(["--quiet", "parse", *places(home)]).result
     assert isinstance(manifest, Manifest)

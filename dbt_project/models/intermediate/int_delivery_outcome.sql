@@ -2,7 +2,7 @@
 {% set feeds = [
     'activities', 'duty_measures', 'duty_reports', 'floor_space', 'fund_commitments', 'institution_register',
     'listing_pipeline', 'official_figures', 'price_indices', 'public_series', 'revision_notes', 'risk_leads',
-    'value_added_accounts', 'value_added_indicators',
+    'tax_collections', 'value_added_accounts', 'value_added_indicators',
 ] %}
 with repeated as (
     {% for feed in feeds %}

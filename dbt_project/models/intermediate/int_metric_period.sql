@@ -5,6 +5,7 @@
     'int_activity_coverage',
     'int_floor_space_period',
     'int_key_fintech_period',
+    'int_tax_metric_period',
 ] %}
 {% for model in models %}
 select
