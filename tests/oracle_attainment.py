@@ -17,7 +17,6 @@ Decisions where the specification is silent:
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from oracle_shared import read_seed
 
-SEEDS = Path(__file__).resolve().parent.parent / "dbt_project" / "seeds"
 MONTHS_BETWEEN_MILESTONES = 24
 PERIODS_OF_YEAR = {"M": 12, "Q": 4, "A": 1}
 
@@ -65,12 +64,6 @@ class Clock:
     @property
     def months_left(self) -> int:
         return 12 * (self.year - self.report_year) + 12 - self.report_month
-
-
-def read_seed(name: str) -> list[dict[str, str]]:
-    """The rows of a seed."""
-    with open(SEEDS / f"{name}.csv", encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def ten_places(value: Fraction | None) -> Decimal | None:

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from oracle_periods import CNY_100M, observation, periods
+from oracle_shared import CNY_100M, observation, periods
 
 CATEGORIES = ("licensed", "fintech", "supporting", "fund")
 

@@ -15,8 +15,8 @@ Decisions where the specification is silent:
   due date on the month's last day has not passed. Reports are a record feed: a month without any is missing.
 - Reports for months after the report month are not looked at.
 - key_fintech_firms_admitted is a series of records, like tax: from the month of the measure's first record on, a month without
-  a record of it is missing, and so is its year, also for months before the first record. What several duties report under the
-  measure adds up.
+  a record of it is missing, and so is its year, also for months before the first record. It counts for the
+  duties that have the measure in the seed duty_measure, and adds up over them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fractions import Fraction
 from typing import Any
 
 from oracle_institutions import fund_observations, institution_observations
-from oracle_periods import months_between, observation, periods, report_day
+from oracle_shared import months_between, observation, periods, read_seed, report_day
 from oracle_tax_revenue import tax_observations
 from oracle_value_added import value_added_observations
 
@@ -36,7 +36,8 @@ Records = dict[Any, dict[str, Any]]
 Rows = Iterator[tuple[Any, ...]]
 
 CANDIDATE_STAGES = ("reserve", "tutoring", "filed", "potential_unicorn")
-KEY_FIRMS_MEASURE = "key_fintech_firms_admitted"
+KEY_FIRMS = "key_fintech_firms_admitted"
+MEASURES = {(int(row["duty_no"]), row["measure_id"]) for row in read_seed("duty_measure")}
 
 
 def all_observations(feeds: dict[str, Records], as_of: date, flags: list[tuple[str, str, str]]) -> Rows:
@@ -165,7 +166,7 @@ def key_firm_observations(records: Records, as_of: date) -> Rows:
     """Leading fintech firms recruited, as reported among the measures of a duty."""
     reported: dict[str, Decimal] = {}
     for record in records.values():
-        if record["measure_id"] == KEY_FIRMS_MEASURE:
+        if record["measure_id"] == KEY_FIRMS and (record["duty_no"], KEY_FIRMS) in MEASURES:
             reported[record["month"]] = reported.get(record["month"], Decimal(0)) + record["value"]
     if not reported:
         return
@@ -174,4 +175,4 @@ def key_firm_observations(records: Records, as_of: date) -> Rows:
             place = (frequency, period, end, "total", "total")
             values = [reported.get(month) for month in months_between(start, end)]
             value = None if None in values else sum(values, Decimal(0))  # type: ignore[arg-type]
-            yield observation("key_fintech_firms_admitted", *place, value, "firm", as_of)
+            yield observation(KEY_FIRMS, *place, value, "firm", as_of)

@@ -26,7 +26,7 @@ from fractions import Fraction
 from typing import Any
 
 from oracle_institutions import Institution, follow_institutions
-from oracle_periods import CNY_100M, month_of, months_between, observation, periods, rounded
+from oracle_shared import CNY_100M, month_of, months_between, observation, periods, rounded
 
 TAX_TYPES = (
     "vat", "corporate_income", "individual_income", "urban_construction", "stamp", "securities_stamp", "property",

@@ -8,7 +8,7 @@ Decisions where the specification is silent:
 
 - Accounts and indicators of periods after the report month are not looked at.
 - Annual: a division has a row for each complete year with an account; a year without an account whose four quarters are
-  published has their sum, E. The total has a row where all four divisions have one. Nothing else has a row, missing or not.
+  published has their sum, E: rounded once, and its last quarter takes the rounding too. The total has a row where all four divisions have one. Nothing else has a row, missing or not.
 - Deposits and loans count as end stocks only, the others as flows or YTD only; another basis is a missing value, and so is a unit
   that is none of 元, 万元, 亿元. A YTD's previous quarter is that of the same year, and must be a YTD too. Where an
   indicator has two components, both must be there.
@@ -17,11 +17,11 @@ Decisions where the specification is silent:
   over zero, is a missing indicator. A series that has stopped does not start again.
 - A year is benchmarked if it has an account and the series all its four quarters. Published are the quarters from the first
   benchmarked year on. Years without a benchmark between two are interpolated by the same minimum, and count as E.
-- Annual values (income approach) are published at 6 decimals too; those of the production approach at 10. Totals and YTD
-  add up the published values.
+- Annual values of the income approach are published at 6 decimals too; those of the production approach are not rounded.
+  Totals and YTD add up the published values.
 - The discrepancy is (production − income) / income, from unrounded values; an income of zero makes it missing.
 - Volume growth has a row where the quarter and that of the year before are published, total and divisions apart; missing
-  where a price is, where P is zero, or where it would divide by zero. Its YTD has a row where the quarter's growth has
+  where a price is, where P is not positive, or where the value of the year before is not positive. Its YTD has a row where the quarter's growth has
   one, missing as soon as one quarter's growth is. Both are computed from unrounded values.
 """
 
@@ -34,7 +34,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from oracle_periods import CNY_100M, month_end, observation, report_day, rounded, weakest
+from oracle_shared import CNY_100M, month_end, observation, read_seed, report_day, rounded, weakest
 
 Records = dict[Any, dict[str, Any]]
 Series = dict[int, Fraction]  # by quarter: 4·year + 0…3
@@ -42,9 +42,6 @@ Series = dict[int, Fraction]  # by quarter: 4·year + 0…3
 DIVISIONS = ("66", "67", "68", "69")
 FACTORS = {"元": 1, "万元": 10**4, "亿元": 10**8}
 STOCKS = ("deposits", "loans")
-BANKS_CHANGE = 4 * 2024  # from 2024-Q1 on by income and fees
-COEFFICIENTS = {division: Fraction(1) for division in DIVISIONS}
-PRICE_WEIGHTS = {"cpi": Fraction(6, 10), "fixed_investment": Fraction(4, 10)}
 INCOME = ("compensation", "net_taxes_on_production", "depreciation", "operating_surplus")
 
 
@@ -73,6 +70,40 @@ def quarter_number(text: str) -> int:
 
 def quarter_end(number: int) -> date:
     return month_end(number // 4, 3 * (number % 4) + 3)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """By which indicators a division moves from a quarter to another, both included, and with which coefficient."""
+
+    division: str
+    first: str
+    last: str
+    indicators: tuple[str, ...]
+    is_weighted: bool
+    coefficient: Fraction
+
+    def holds(self, division: str, number: int) -> bool:
+        return self.division == division and is_valid(self.first, self.last, number)
+
+
+def is_valid(first: str, last: str, number: int) -> bool:
+    """Whether a quarter lies between two, each of which may be open."""
+    return not (first and number < quarter_number(first)) and not (last and number > quarter_number(last))
+
+
+RULES = [
+    Rule(
+        row["division"],
+        row["valid_from"],
+        row["valid_to"],
+        tuple(row["indicators"].split()),
+        row["growth_of"] == "weighted",
+        Fraction(row["coefficient"]),
+    )
+    for row in read_seed("value_added_indicator")
+]
+WEIGHTS = read_seed("value_added_deflator")
 
 
 def read_accounts(records: Records, last_day: date) -> dict[tuple[int, str], Account]:
@@ -112,13 +143,10 @@ def read_indicators(records: Records, last_day: date) -> dict[str, Series]:
     return series
 
 
-def components(division: str, number: int) -> tuple[str, ...]:
-    """The indicators of a division in a quarter."""
-    if division == "67":
-        return ("securities_turnover",)
-    if division == "68":
-        return ("premium_income",)
-    return STOCKS if number < BANKS_CHANGE else ("net_interest_income", "fee_income")
+def rule_of(division: str, number: int) -> Rule:
+    """The rule that holds for a division in a quarter."""
+    (rule,) = (rule for rule in RULES if rule.holds(division, number))
+    return rule
 
 
 def values_in(indicators: dict[str, Series], names: tuple[str, ...], number: int) -> list[Fraction] | None:
@@ -129,17 +157,17 @@ def values_in(indicators: dict[str, Series], names: tuple[str, ...], number: int
 
 def own_level(indicators: dict[str, Series], division: str, number: int) -> Fraction | None:
     """The indicator's own level in a quarter."""
-    values = values_in(indicators, components(division, number), number)
+    values = values_in(indicators, rule_of(division, number).indicators, number)
     return sum(values, Fraction(0)) if values else None
 
 
 def growth(indicators: dict[str, Series], division: str, number: int) -> Fraction | None:
     """The indicator's growth over the same quarter of the year before, as a fraction of one."""
-    names = components(division, number)
-    now, before = values_in(indicators, names, number), values_in(indicators, names, number - 4)
+    rule = rule_of(division, number)
+    now, before = (values_in(indicators, rule.indicators, when) for when in (number, number - 4))
     if now is None or before is None:
         return None
-    if names == STOCKS:
+    if rule.is_weighted:
         if sum(now) == 0 or 0 in before:
             return None
         return sum(((new / old - 1) * new / sum(now) for new, old in zip(now, before, strict=True)), Fraction(0))
@@ -158,7 +186,9 @@ def indicator_series(indicators: dict[str, Series], division: str) -> Series:
                 level = own_level(indicators, division, number)
             else:
                 rate = growth(indicators, division, number)
-                level = None if rate is None else series[number - 4] * (1 + COEFFICIENTS[division] * rate)
+                level = (
+                    None if rate is None else series[number - 4] * (1 + rule_of(division, number).coefficient * rate)
+                )
             if not level:
                 break
             series[number] = level
@@ -213,8 +243,9 @@ def quarterly(series: Series, accounts: dict[int, Account]) -> Quarterly:
         return Quarterly({}, {}, {})
     exact = denton(series, {year: account.income for year, account in benchmarks.items()})
     published = {number: rounded(value, 6) for number, value in exact.items()}
-    for year, account in benchmarks.items():
-        published[4 * year + 3] = rounded(account.income, 6) - sum(published[4 * year + i] for i in range(3))
+    for last in (number for number in exact if number % 4 == 3):
+        whole_year = sum((exact[number] for number in range(last - 3, last + 1)), Fraction(0))
+        published[last] = rounded(whole_year, 6) - sum(published[number] for number in range(last - 3, last))
     statuses = {n: benchmarks[n // 4].status if n // 4 in benchmarks else "E" for n in exact}
     return Quarterly(exact, published, statuses)
 
@@ -249,11 +280,16 @@ def annual_values(
 
 def read_deflators(records: Records) -> Series:
     """Quarter → P, same quarter of last year = 100, where all prices are there."""
-    prices: dict[str, Series] = {name: {} for name in PRICE_WEIGHTS}
+    prices: dict[tuple[str, int], Fraction] = {}
     for record in records.values():
-        prices[record["index_code"]][quarter_number(record["quarter"])] = Fraction(record["yoy_index"])
-    common = set.intersection(*(set(series) for series in prices.values()))
-    return {n: sum((PRICE_WEIGHTS[name] * prices[name][n] for name in prices), Fraction(0)) for n in common}
+        prices[record["index_code"], quarter_number(record["quarter"])] = Fraction(record["yoy_index"])
+    deflators = {}
+    for number in {number for _, number in prices}:
+        weights = [row for row in WEIGHTS if is_valid(row["valid_from"], row["valid_to"], number)]
+        parts = [(Fraction(row["weight"]), prices.get((row["index_code"], number))) for row in weights]
+        if all(price is not None for _, price in parts):
+            deflators[number] = sum((weight * price for weight, price in parts if price), Fraction(0))
+    return deflators
 
 
 def volume_growth(exact: Series, deflators: Series) -> dict[int, Fraction | None]:
@@ -262,7 +298,7 @@ def volume_growth(exact: Series, deflators: Series) -> dict[int, Fraction | None
     for number, value in exact.items():
         if number - 4 in exact:
             before, deflator = exact[number - 4], deflators.get(number)
-            found[number] = value / before / (deflator / 100) - 1 if before and deflator else None
+            found[number] = value / before / (deflator / 100) - 1 if before > 0 and deflator and deflator > 0 else None
     return found
 
 
@@ -273,7 +309,7 @@ def volume_growth_ytd(exact: Series, rates: dict[int, Fraction | None]) -> dict[
         quarters = range(number - number % 4, number + 1)
         base = sum((exact[n - 4] for n in quarters), Fraction(0))
         parts = [rates[n] for n in quarters]
-        if None in parts or not base:
+        if None in parts or base <= 0:
             found[number] = None
         else:
             found[number] = sum((exact[n - 4] * (1 + rates[n]) for n in quarters), Fraction(0)) / base - 1  # type: ignore[operator]

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import oracle
 import oracle_metrics
 import oracle_tax_revenue
 import oracle_value_added as value_added
 import pytest
+import worlds
+from oracle_shared import read_seed
 
 DAY = date(2024, 7, 10)
 Rows = list[tuple[Any, ...]]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def find(rows: Rows, metric: str, period: str, member: str = "total") -> tuple[Any, str] | None:
@@ -35,7 +44,8 @@ def flat_account(level: Fraction) -> value_added.Account:
 
 def test_the_reference_example_of_the_specification(monkeypatch: pytest.MonkeyPatch) -> None:
     coefficients = {"66": Fraction(9, 10), "67": Fraction(1, 2), "68": Fraction(1), "69": Fraction(1)}
-    monkeypatch.setattr(value_added, "COEFFICIENTS", coefficients)
+    rules = [dataclasses.replace(rule, coefficient=coefficients[rule.division]) for rule in value_added.RULES]
+    monkeypatch.setattr(value_added, "RULES", rules)
     growing = {
         "deposits": (1000, 1080),
         "loans": (800, 880),
@@ -298,12 +308,34 @@ def test_duties_and_their_measures() -> None:
 
     measures = [
         {"duty_no": duty, "measure_id": "key_fintech_firms_admitted", "month": month, "value": Decimal(2)}
-        for duty, month in ((1, "2023-12"), (2, "2023-12"), (1, "2024-02"))
+        for duty, month in ((1, "2023-12"), (2, "2023-12"), (1, "2024-02"))  # no measure of the second duty
     ]
     rows = list(oracle_metrics.key_firm_observations(numbered(measures), DAY))
-    assert find(rows, "key_fintech_firms_admitted", "2023-12") == (4, "A")
+    assert find(rows, "key_fintech_firms_admitted", "2023-12") == (2, "A")
     assert (
         find(rows, "key_fintech_firms_admitted", "2024-01")
         == (None, "M")
         == find(rows, "key_fintech_firms_admitted", "2023")
     )
+
+
+def test_random_zones_show_every_metric_in_every_state(tmp_path: Path) -> None:
+    metrics, states, quarters = set(), set(), set()
+    for seed in range(1, 5):
+        worlds.write_zone(tmp_path / f"{seed}", seed)
+        for row in oracle.compute(tmp_path / f"{seed}").observations:
+            metrics.add(row[0])
+            states.add((row[0].startswith("financial_value_added"), row[8]))
+            if row[0] == "financial_value_added":
+                quarters.add((row[2], row[5]))
+    assert metrics == {row["metric_id"] for row in read_seed("metric")}
+    assert states == {(True, status) for status in "APEM"} | {(False, "A"), (False, "M")}
+    assert {
+        (quarter, member) for quarter in ("2023-Q4", "2024-Q1") for member in ("66", "67", "68", "69", "total")
+    } < quarters
+
+
+def test_the_same_zone_is_the_same_files(tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("again", 3), ("other", 4)):
+        worlds.write_zone(tmp_path / name, seed, size=1)
+    assert content(tmp_path / "one") == content(tmp_path / "again") != content(tmp_path / "other")

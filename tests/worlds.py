@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deliveries import FIRST_DAY, Funds, Record, Records, Register, World, make_uscc, write_feed
-from oracle_periods import month_end, month_of, months_between
+from oracle_shared import month_end, month_of, months_between
 
 FIRST_YEAR = 2019
 HORIZONS = (date(2026, 2, 20), date(2026, 2, 20), date(2025, 3, 31), date(2024, 5, 10))
@@ -25,7 +25,8 @@ UNIT_FACTORS = {"元": 1, "万元": 10**4, "亿元": 10**8}
 STOCKS = ("存款余额", "贷款余额")
 FLOWS = ("利息净收入", "手续费及佣金净收入", "证券交易额", "保费收入")
 SIZES = dict(zip((*STOCKS, *FLOWS), (900, 700, 12, 3, 5000, 30), strict=True))  # 100 million yuan
-MEASURES = ((1, "key_fintech_firms_admitted"), (2, "key_fintech_firms_admitted"), (3, "模拟指标甲"), (22, "模拟指标乙"))
+KEY_FIRMS = "key_fintech_firms_admitted"
+MEASURES = ((1, KEY_FIRMS), (2, KEY_FIRMS), (3, "licensed_institutions_admitted"), (22, "模拟指标"))
 
 
 def varied(rng: random.Random, value: int, percent: int) -> int:
@@ -364,7 +365,7 @@ def make_worlds(rng: random.Random, size: int) -> list[World]:
     ]
 
 
-def write_zone(directory: Path, seed: int, size: int = 4) -> None:
+def write_zone(directory: Path, seed: int, size: int = 3) -> None:
     """Writes a landing of all the plan's feeds; the same seed and size give the same bytes, names and dates."""
     rng = random.Random(seed)
     for world in make_worlds(rng, size):

@@ -1,15 +1,31 @@
-"""Periods, rounding and the form of a published row: what the parts of `oracle` share."""
+"""Seeds, periods, rounding and the form of a published row: what the parts of `oracle` share."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+SEEDS = Path(__file__).resolve().parent.parent / "dbt_project" / "seeds"
 CNY_100M = 10**8
 STATUSES = "APEM"  # from the strongest to the weakest
+
+
+def read_seed(name: str) -> list[dict[str, str]]:
+    """The rows of a seed."""
+    with open(SEEDS / f"{name}.csv", encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def in_force(rows: list[dict[str, str]], day: date) -> dict[str, str]:
+    """Of rows that replace each other from their valid_from on, the one of a day; before the first, the first."""
+    dated = sorted(rows, key=lambda row: row["valid_from"])
+    begun = [row for row in dated if row["valid_from"] <= day.isoformat()]
+    return begun[-1] if begun else dated[0]
 
 
 def month_end(year: int, month: int) -> date:
