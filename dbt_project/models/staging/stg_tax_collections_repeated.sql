@@ -9,7 +9,7 @@ with again as (
     -- In deliveries that the build before has counted: vouchers that come again now.
     select {{ columns | join(', ') }}
     from {{ source('carried', 'tax_counted_near') }}
-    where voucher_no in (select voucher_no from {{ source('carried', 'tax_uncounted') }})
+    where voucher_no in (select n.voucher_no from {{ source('carried', 'tax_uncounted') }} as n)
 ),
 
 suspect as (
@@ -25,13 +25,13 @@ suspect as (
 candidate as (
     select {{ columns | join(', ') }}
     from {{ source('carried', 'tax_uncounted') }}
-    where hash(voucher_no) in (select voucher_hash from suspect)
+    where hash(voucher_no) in (select s.voucher_hash from suspect as s)
     union all
     select * from again
     union all
     select *
     from {{ source('carried', 'stg_tax_collections_repeated') }}
-    where voucher_no not in (select voucher_no from again)
+    where voucher_no not in (select a.voucher_no from again as a)
 )
 
 select *
