@@ -8,7 +8,8 @@ Decisions where the specification is silent:
 
 - Accounts and indicators of periods after the report month are not looked at.
 - Annual: a division has a row for each complete year with an account; a year without an account whose four quarters are
-  published has their sum, E: rounded once, and its last quarter takes the rounding too. The total has a row where all four divisions have one. Nothing else has a row, missing or not.
+  published has the sum of their rounded values, E. The total has a row where all four divisions have one. Nothing else has
+  a row, missing or not.
 - Deposits and loans count as end stocks only, the others as flows or YTD only; another basis is a missing value, and so is a unit
   that is none of 元, 万元, 亿元. A YTD's previous quarter is that of the same year, and must be a YTD too. Where an
   indicator has two components, both must be there.
@@ -21,8 +22,8 @@ Decisions where the specification is silent:
   Totals and YTD add up the published values.
 - The discrepancy is (production − income) / income, from unrounded values; an income of zero makes it missing.
 - Volume growth has a row where the quarter and that of the year before are published, total and divisions apart; missing
-  where a price is, where P is not positive, or where the value of the year before is not positive. Its YTD has a row where the quarter's growth has
-  one, missing as soon as one quarter's growth is. Both are computed from unrounded values.
+  where a price is, where P is zero, or where the value of the year before is not positive. Its YTD has a row where the
+  quarter's growth has one, missing as soon as one quarter's growth is. Both are computed from unrounded values.
 """
 
 from __future__ import annotations
@@ -243,9 +244,8 @@ def quarterly(series: Series, accounts: dict[int, Account]) -> Quarterly:
         return Quarterly({}, {}, {})
     exact = denton(series, {year: account.income for year, account in benchmarks.items()})
     published = {number: rounded(value, 6) for number, value in exact.items()}
-    for last in (number for number in exact if number % 4 == 3):
-        whole_year = sum((exact[number] for number in range(last - 3, last + 1)), Fraction(0))
-        published[last] = rounded(whole_year, 6) - sum(published[number] for number in range(last - 3, last))
+    for year, account in benchmarks.items():
+        published[4 * year + 3] = rounded(account.income, 6) - sum(published[4 * year + i] for i in range(3))
     statuses = {n: benchmarks[n // 4].status if n // 4 in benchmarks else "E" for n in exact}
     return Quarterly(exact, published, statuses)
 
@@ -298,7 +298,7 @@ def volume_growth(exact: Series, deflators: Series) -> dict[int, Fraction | None
     for number, value in exact.items():
         if number - 4 in exact:
             before, deflator = exact[number - 4], deflators.get(number)
-            found[number] = value / before / (deflator / 100) - 1 if before > 0 and deflator and deflator > 0 else None
+            found[number] = value / before / (deflator / 100) - 1 if before > 0 and deflator else None
     return found
 
 
