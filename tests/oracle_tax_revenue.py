@@ -10,8 +10,8 @@ Decisions where the specification is silent:
 - A taxpayer is registered if the register holds any current event of its code, whatever its date and kind; one that is
   not admitted yet, or was never admitted, is not resident.
 - Only resident taxpayers can be out of scope by category.
-- A rate is the one in force on the day of receipt. Money of one month and tax type is shared as one sum where its shares are the same
-  by the same rule: the general rates, or the overrides with equal shares.
+- Scope and rates are those in force on the day of receipt; the first ones also hold before their valid_from. The categories
+  that have rows are those that are in scope at any time. Money of one month, tax type and scheme is shared as one sum as long as its rates hold.
 - Of equal largest shares, the first of central, province, city_district takes the rest. A sum that is not whole fen leaves
   its fraction there too, so that levels always add up to the total.
 """
@@ -25,8 +25,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from oracle_institutions import Institution, follow_institutions
-from oracle_shared import CNY_100M, month_of, months_between, observation, periods, rounded
+from oracle_institutions import CATEGORIES, Institution, follow_institutions
+from oracle_shared import CNY_100M, in_force, month_of, months_between, observation, periods, read_seed, rounded
 
 TAX_TYPES = (
     "vat", "corporate_income", "individual_income", "urban_construction", "stamp", "securities_stamp", "property",
@@ -34,15 +34,12 @@ TAX_TYPES = (
 )  # fmt: skip
 LEVELS = ("central", "province", "city_district")
 REASONS = ("not_registered", "not_resident", "category")
-IN_SCOPE = ("licensed", "fintech", "fund")
-LOCAL = (Decimal(0), Decimal(0), Decimal(100))
-SHARING = {
-    "vat": (Decimal(50), Decimal("12.5"), Decimal("37.5")),
-    "corporate_income": (Decimal(60), Decimal(12), Decimal(28)),
-    "individual_income": (Decimal(60), Decimal(12), Decimal(28)),
-    "securities_stamp": (Decimal(100), Decimal(0), Decimal(0)),
-    "land_use": (Decimal(0), Decimal(30), Decimal(70)),
-}
+SCOPE = read_seed("metric_scope")
+SHARING = read_seed("tax_sharing")
+OVERRIDES = {(row["uscc"], row["tax_type"]): row["scheme"] for row in read_seed("tax_sharing_override")}
+IN_SCOPE = tuple(
+    category for category in CATEGORIES if any(r["category"] == category and r["in_scope"] == "true" for r in SCOPE)
+)
 
 Shares = tuple[Decimal, Decimal, Decimal]
 
@@ -73,7 +70,8 @@ def out_of_scope(institutions: dict[str, Institution], uscc: str, day: date) -> 
     is_resident, category = institutions[uscc].state(day)
     if not is_resident:
         return "not_resident", None
-    return (None if category in IN_SCOPE else "category"), category
+    scope = in_force([row for row in SCOPE if row["category"] == category], day)
+    return (None if scope["in_scope"] == "true" else "category"), category
 
 
 def share(yuan: Fraction, shares: Shares) -> list[Fraction]:
@@ -87,7 +85,7 @@ def share(yuan: Fraction, shares: Shares) -> list[Fraction]:
 def add_up(vouchers: dict[str, dict[str, Any]], institutions: dict[str, Institution]) -> Sums:
     """The sums of all vouchers."""
     sums = Sums()
-    shared: dict[tuple[str, str, bool, Shares], Fraction] = {}
+    shared: dict[tuple[str, str, str, Shares], Fraction] = {}
     for voucher in vouchers.values():
         day, tax_type, yuan = voucher["treasury_date"], voucher["tax_type"], Fraction(voucher["amount"])
         month = month_of(day)
@@ -103,8 +101,8 @@ def add_up(vouchers: dict[str, dict[str, Any]], institutions: dict[str, Institut
         sums.add("financial_tax_revenue", "tax_type", tax_type, month, yuan)
         if voucher["kind"] == "collection":
             sums.add("financial_tax_revenue_gross", "total", "total", month, yuan)
-        is_override, shares = find_shares(voucher["uscc"], tax_type, day)
-        group = (month, tax_type, is_override, shares)
+        scheme, shares = find_shares(voucher["uscc"], tax_type, day)
+        group = (month, tax_type, scheme, shares)
         shared[group] = shared.get(group, Fraction(0)) + yuan
     for (month, _, _, shares), yuan in shared.items():
         for level, part in zip(LEVELS, share(yuan, shares), strict=True):
@@ -112,9 +110,11 @@ def add_up(vouchers: dict[str, dict[str, Any]], institutions: dict[str, Institut
     return sums
 
 
-def find_shares(uscc: str, tax_type: str, day: date) -> tuple[bool, Shares]:
-    """(whether they are those of an override, shares in percent) of the levels."""
-    return False, SHARING.get(tax_type, LOCAL)
+def find_shares(uscc: str, tax_type: str, day: date) -> tuple[str, Shares]:
+    """(scheme, shares in percent) by which the levels share a voucher."""
+    scheme = OVERRIDES.get((uscc, tax_type), "standard")
+    row = in_force([row for row in SHARING if (row["scheme"], row["tax_type"]) == (scheme, tax_type)], day)
+    return scheme, (Decimal(row["central"]), Decimal(row["province"]), Decimal(row["city_district"]))
 
 
 def tax_observations(

@@ -220,6 +220,31 @@ def test_tax_by_scope_category_type_and_level() -> None:
     assert find(rows, net, "2024-05") == yuan("0") and find(rows, net, "2024-07") is None is find(rows, net, "2023-12")
 
 
+def test_an_overridden_tax_and_a_rate_that_changes_are_shared_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oracle_tax_revenue, "OVERRIDES", {("A", "corporate_income"): "head_office"})
+    changed = {
+        "scheme": "standard",
+        "tax_type": "vat",
+        "valid_from": "2024-01-20",
+        "central": "20",
+        "province": "40",
+        "city_district": "40",
+    }
+    monkeypatch.setattr(oracle_tax_revenue, "SHARING", [*oracle_tax_revenue.SHARING, changed])
+    events = register(("A", "2024-01-01", "admit", "licensed"), ("B", "2024-01-01", "admit", "licensed"))
+    vouchers = [
+        voucher("A", "2024-01-05", "corporate_income", "0.03"),
+        voucher("B", "2024-01-05", "corporate_income", "0.03"),
+        voucher("A", "2024-01-05", "individual_income", "0.01"),
+        voucher("A", "2024-01-19", "vat", "0.04"),
+        voucher("A", "2024-01-20", "vat", "0.05"),
+    ]
+    rows: Rows = list(oracle_tax_revenue.tax_observations(numbered(vouchers), events, DAY))
+    # 3 + 0 + 0 and 2 + 0 + 1, then 1 + 0 + 0, then 1 + 1 + 2 (the largest takes the rest), then 1 + 2 + 2
+    levels = [find(rows, "financial_tax_revenue", "2024-01", level) for level in oracle_tax_revenue.LEVELS]
+    assert levels == [yuan("0.08"), yuan("0.03"), yuan("0.05")]
+
+
 def test_a_year_that_begins_before_its_first_record_is_missing() -> None:
     rows: Rows = list(
         oracle_tax_revenue.tax_observations(numbered([voucher("A", "2023-11-03", "vat", "8")]), {}, date(2024, 1, 31))
