@@ -34,7 +34,8 @@ def decide(home: Home, *rows: str) -> None:
 
 def lake_of(home: Home, as_of: date) -> tuple[list[tuple[str, str]], list[tuple[str, bool]]]:
     """(subscribed changes in yuan, corrections and whether they match) as a build on that day sees them."""
-    warehouse._create_sources(home, *warehouse._plan(home, as_of))
+    home.candidate.unlink(missing_ok=True)
+    warehouse._create_sources(home, *warehouse._plan(home, as_of, {}), [], corrections.in_force(as_of), set())
     with duckdb.connect(str(home.candidate), read_only=True) as candidate:
         values = candidate.execute(
             "SELECT change_id, subscribed_change_yuan::INTEGER::VARCHAR FROM lake.fund_commitments ORDER BY delivery_id, line"
