@@ -113,7 +113,16 @@ amount AS (
 summed AS (SELECT metric_id, month, dimension, member, sum(yuan) AS yuan FROM amount GROUP BY ALL),
 complete AS (
     SELECT s.metric_id, m.month, s.dimension, s.member, coalesce(v.yuan, 0) * 0.00000001::DECIMAL(8, 8) AS value
-    FROM (SELECT DISTINCT metric_id, dimension, member FROM summed) AS s
+    FROM (
+        SELECT m.metric_id, d.dimension, d.member
+        FROM read_csv($seeds || '/dimension_member.csv', all_varchar = true) AS d
+        INNER JOIN read_csv($seeds || '/metric.csv', all_varchar = true) AS m
+            ON list_contains(string_split(m.dimensions, ' '), d.dimension)
+        WHERE m.metric_id IN ('financial_tax_revenue', 'financial_tax_revenue_gross', 'tax_revenue_out_of_scope')
+            AND (d.dimension != 'category' OR d.member IN (
+                SELECT category FROM read_csv($seeds || '/metric_scope.csv') WHERE in_scope
+            ))
+    ) AS s
     CROSS JOIN (SELECT DISTINCT month FROM cell WHERE vouchers > 0 AND month <= $report_month) AS m
     LEFT JOIN summed AS v USING (metric_id, month, dimension, member)
 )
