@@ -9,13 +9,13 @@ Decisions where the specification is silent:
 - An ISO week belongs to the year of its Thursday, so days of the neighbouring calendar years count in it.
 - A systemic incident is a lead marked systemic, whether or not it is also marked an incident.
 - A lead is closed on the day of closed_on.
-- The latest plan version is that of the parcel approved last on or before period end (ties: the last version as text); its
-  parcels approved later do not count yet.
-- A duty's state is that of its latest report for the month or an earlier one; its due date is the last one stated until then. A
-  due date on the month's last day has not passed. Reports are a record feed: a month without any is missing.
+- The latest plan version is that of the parcel approved last on or before period end (ties: the last version as text);
+  its parcels approved later do not count yet.
+- A duty's state is that of its latest report for the month or an earlier one; its due date is the last one stated until
+  then. A due date on the month's last day has not passed. Reports are a record feed: a month without any is missing.
 - Reports for months after the report month are not looked at.
-- key_fintech_firms_admitted is a series of records, like tax: from the month of the measure's first record on, a month without
-  a record of it is missing, and so is its year, also for months before the first record. It counts for the
+- key_fintech_firms_admitted is a series of records, like tax: from the month of the measure's first record on, a month
+  without a record of it is missing, and so is its year, also for months before the first record. It counts for the
   duties that have the measure in the seed duty_measure, and adds up over them.
 """
 

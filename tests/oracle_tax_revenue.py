@@ -10,8 +10,9 @@ Decisions where the specification is silent:
 - A taxpayer is registered if the register holds any current event of its code, whatever its date and kind; one that is
   not admitted yet, or was never admitted, is not resident.
 - Only resident taxpayers can be out of scope by category.
-- Scope and rates are those in force on the day of receipt; the first ones also hold before their valid_from. The categories
-  that have rows are those that are in scope at any time. Money of one month, tax type and scheme is shared as one sum as long as its rates hold.
+- Scope and rates are those in force on the day of receipt; the first ones also hold before their valid_from. The
+  categories that have rows are those that are in scope at any time. Money of one month, tax type and scheme is shared as
+  one sum as long as its rates hold.
 - Of equal largest shares, the first of central, province, city_district takes the rest. A sum that is not whole fen leaves
   its fraction there too, so that levels always add up to the total.
 """

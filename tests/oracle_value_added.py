@@ -10,9 +10,9 @@ Decisions where the specification is silent:
 - Annual: a division has a row for each complete year with an account; a year without an account whose four quarters are
   published has the sum of their rounded values, E. The total has a row where all four divisions have one. Nothing else has
   a row, missing or not.
-- Deposits and loans count as end stocks only, the others as flows or YTD only; another basis is a missing value, and so is a unit
-  that is none of 元, 万元, 亿元. A YTD's previous quarter is that of the same year, and must be a YTD too. Where an
-  indicator has two components, both must be there.
+- Deposits and loans count as end stocks only, the others as flows or YTD only; another basis is a missing value, and so
+  is a unit that is none of 元, 万元, 亿元. A YTD's previous quarter is that of the same year, and must be a YTD too. Where
+  an indicator has two components, both must be there.
 - A series starts with the earliest first quarter that has an indicator, and that year is its "first year": a year known
   from its middle on only would mix balances and income where the method changes within it. A level of zero, or growth
   over zero, is a missing indicator. A series that has stopped does not start again.
