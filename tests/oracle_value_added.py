@@ -22,7 +22,7 @@ Decisions where the specification is silent:
   Totals and YTD add up the published values.
 - The discrepancy is (production − income) / income, from unrounded values; an income of zero makes it missing.
 - Volume growth has a row where the quarter and that of the year before are published, total and divisions apart; missing
-  where a price is, where P is zero, or where the value of the year before is not positive. Its YTD has a row where the
+  where a price is, where P is zero, or where the value of the year before is. Its YTD has a row where the
   quarter's growth has one, missing as soon as one quarter's growth is. Both are computed from unrounded values.
 """
 
@@ -298,7 +298,7 @@ def volume_growth(exact: Series, deflators: Series) -> dict[int, Fraction | None
     for number, value in exact.items():
         if number - 4 in exact:
             before, deflator = exact[number - 4], deflators.get(number)
-            found[number] = value / before / (deflator / 100) - 1 if before > 0 and deflator else None
+            found[number] = value / before / (deflator / 100) - 1 if before and deflator else None
     return found
 
 
@@ -309,7 +309,7 @@ def volume_growth_ytd(exact: Series, rates: dict[int, Fraction | None]) -> dict[
         quarters = range(number - number % 4, number + 1)
         base = sum((exact[n - 4] for n in quarters), Fraction(0))
         parts = [rates[n] for n in quarters]
-        if None in parts or base <= 0:
+        if None in parts or not base:
             found[number] = None
         else:
             found[number] = sum((exact[n - 4] * (1 + rates[n]) for n in quarters), Fraction(0)) / base - 1  # type: ignore[operator]
