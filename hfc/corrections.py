@@ -13,13 +13,13 @@ from pathlib import Path
 
 import duckdb
 
-from hfc.home import UsageError
+from hfc.home import SEEDS, UsageError
 from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
 
 # A lake file is named after its delivery.
 DELIVERY_ID = "parse_filename(filename, true) AS delivery_id"
-SEED = Path(__file__).parent.parent / "dbt_project" / "seeds" / "correction.csv"
+SEED = SEEDS / "correction.csv"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from hfc.warehouse import PROJECT, ROOT
+from hfc.home import PROJECT
 from publish import data_quality
 
-PAGE = ROOT / "docs" / "dictionary.md"
+PAGE = Path(__file__).parent.parent / "docs" / "dictionary.md"
 _HEAD = """# Dictionary
 
 Every metric and every published table. Written by `make docs` from the seeds and from the descriptions of the models;

@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".tmp"
+# The dbt project with the plan's seeds: `$HFC_PROJECT` for another place's plan, else the one beside this package.
+PROJECT = Path(os.environ.get("HFC_PROJECT") or Path(__file__).parent.parent / "dbt_project").absolute()
+SEEDS = PROJECT / "seeds"
 # Days are days in the financial centre.
 SHANGHAI = timezone(timedelta(hours=8))
 

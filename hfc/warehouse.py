@@ -19,13 +19,12 @@ import duckdb
 from expectations.gate import Check
 from hfc import __version__, carried
 from hfc.corrections import DELIVERY_ID, Correction, corrected_sql, in_force, is_found
-from hfc.home import GateFailed, HfcError, Home, sha256_of, write_json
+from hfc.home import PROJECT, GateFailed, HfcError, Home, sha256_of, write_json
 from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
 
 ROOT = Path(__file__).parent.parent
-PROJECT = ROOT / "dbt_project"
 # What decides the numbers: the code that reads and computes, its seeds and its contracts.
 _SOURCES = (
     "hfc/*.py",
@@ -33,12 +32,9 @@ _SOURCES = (
     "ingest/**/*.yaml",
     "expectations/*.py",
     "publish/*.py",
-    "dbt_project/**/*.sql",
-    "dbt_project/**/*.py",
-    "dbt_project/**/*.yml",
-    "dbt_project/**/*.csv",
     "requirements.lock",
 )
+_PROJECT_SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 # What the history of the published values needs of an earlier release's metric_observation.
 _RELEASED = {
@@ -61,9 +57,10 @@ class Build:
 def code_version() -> str:
     """Package version and a digest of every file that decides a published number."""
     digest = hashlib.sha256()
-    paths = {path for pattern in _SOURCES for path in ROOT.glob(pattern) if "target" not in path.parts}
-    for path in sorted(paths):
-        digest.update(f"{path.relative_to(ROOT)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for folder, patterns in ((ROOT, _SOURCES), (PROJECT, _PROJECT_SOURCES)):
+        paths = {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)}
+        for path in sorted(path for path in paths if "target" not in path.parts):
+            digest.update(f"{path}\0{hashlib.sha256((folder / path).read_bytes()).hexdigest()}\n".encode())
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 

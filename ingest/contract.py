@@ -15,6 +15,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hfc.home import SEEDS
+
 CONTRACTS = Path(__file__).parent / "contracts"
 
 # Powers of ten that turn a printed amount into yuan.
@@ -62,6 +64,11 @@ class Title(_Strict):
     en: str
 
 
+def _read_seed(name: str) -> list[dict[str, str]]:
+    with open(SEEDS / f"{name}.csv", encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
 class Sign(_Strict):
     """Which sign an amount must have, by the value of another column; zero has none."""
 
@@ -76,7 +83,7 @@ class Column(_Strict):
     `unit` holds where neither the header's brackets nor a 单位 cell above the table states another; a money column may
     come in any of MONEY_UNITS, a number in its own unit alone. `decimals` is how many decimals of a yuan the lake
     keeps (default 16); an amount with more is refused, and one with 6 or fewer has a machine number's speed.
-    `frequency` names the only kind of period a cell may hold.
+    `frequency` names the only kind of period a cell may hold. `maximum` may be `seed.column`: the largest number there.
     """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -95,6 +102,14 @@ class Column(_Strict):
     sign: Sign | None = None
     required_when: dict[str, list[str]] = {}
     not_after_publication: bool = False
+
+    @field_validator("maximum", mode="before")
+    @classmethod
+    def _largest(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        seed, _, column = value.partition(".")
+        return max(int(row[column]) for row in _read_seed(seed))
 
     @field_validator("pattern")
     @classmethod
@@ -206,7 +221,7 @@ class Yearbook(_Strict):
 class Editions(_Strict):
     """How the editions of public statistics print their labels: data, so that a new edition needs no code.
 
-    `areas` names a CSV of areas (columns name_zh and short_name_zh), relative to the contracts; it holds their names.
+    `areas` names a seed of areas (columns name_zh and short_name_zh); it holds their names.
     """
 
     areas: tuple[str, ...]
@@ -222,9 +237,8 @@ class Editions(_Strict):
 
     @field_validator("areas", mode="before")
     @classmethod
-    def _names(cls, path: str) -> tuple[str, ...]:
-        with open(CONTRACTS / path, encoding="utf-8", newline="") as handle:
-            return tuple(row[name] for row in csv.DictReader(handle) for name in ("name_zh", "short_name_zh"))
+    def _names(cls, seed: str) -> tuple[str, ...]:
+        return tuple(row[name] for row in _read_seed(seed) for name in ("name_zh", "short_name_zh"))
 
     def split_unit(self, label: str) -> tuple[str, str]:
         """(name, unit) of a label whose last bracket or last word is a known unit; else the label and no unit."""

@@ -42,7 +42,6 @@ WHERE NOT EXISTS (FROM published.{mart});
 
 # The tests that a bad value in one column, or a repeated row, does not break; and what breaks each.
 FAULTS = {
-    "accepted_values_duty_section_and_its_title": "UPDATE seeds.duty SET section_title_zh = 'other' WHERE duty_no = 1",
     "area_code_has_six_digits": "UPDATE seeds.area SET area_code = left(area_code, 5)",
     "attainment_status_symbol_is_one_character": "UPDATE seeds.attainment_status SET symbol = '??' WHERE sort = 6",
     "categories_sum_to_total": """
@@ -52,12 +51,14 @@ FAULTS = {
     "correction_finds_the_value_it_expects": "UPDATE lake.correction SET matches = false",
     "delivery_outcome_conserves_rows": "UPDATE published.delivery_outcome SET rows_in = rows_in + 1",
     "duties_counted_three_ways_are_the_same": "UPDATE published.unit_scorecard SET lead_done = lead_done + 1",
-    "duty_board_has_25_duties_a_month": "DELETE FROM published.duty_board WHERE duty_no = 7 AND month = '2022-07'",
+    "duty_board_has_every_duty_a_month": "DELETE FROM published.duty_board WHERE duty_no = 7 AND month = '2022-07'",
     "duty_board_overdue_days_have_a_due_date_and_no_done_duty": "UPDATE published.duty_board SET due_date = NULL",
     "duty_measure_bounds_are_ordered": "UPDATE seeds.duty_measure SET high = low",
     "duty_measure_observation_without_a_value_says_why": "UPDATE published.duty_measure_observation SET value = NULL",
     "duty_measures_are_known_and_readable": "UPDATE published.duty_measure_observation SET issue = 'unknown'",
     "every_duty_has_a_measure": "DELETE FROM seeds.duty_measure WHERE duty_no = 7",
+    "duties_are_numbered_from_one": "UPDATE seeds.duty SET duty_no = 26 WHERE duty_no = 25",
+    "duty_section_has_one_title": "UPDATE seeds.duty SET section_title_zh = 'other' WHERE duty_no = 1",
     "fund_capital_grows_by_what_is_subscribed": """
         UPDATE published.metric_observation SET value = value + 0.0000000003
         WHERE metric_id = 'fund_subscribed' AND period = '2022-07'
@@ -87,7 +88,7 @@ FAULTS = {
     """,
     "one_release": "INSERT INTO published.release FROM published.release",
     "plan_attainment_status_other_than_no_data_has_an_actual": "UPDATE published.plan_attainment SET actual = NULL",
-    "plan_has_38_targets": "DELETE FROM published.plan_attainment WHERE target_id = '2026_tax'",
+    "plan_attainment_has_every_target": "DELETE FROM published.plan_attainment WHERE target_id = '2026_tax'",
     "plan_target_low_and_high_fit_the_operator": "UPDATE seeds.plan_target SET high = low WHERE target_id = '2026_tax'",
     "relationships_metric_observation_dimension_member": """
         UPDATE published.metric_observation SET dimension = 'total' WHERE member = 'fund' AND period = '2022-07'

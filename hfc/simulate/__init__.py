@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from hfc.home import replacing
+from hfc.home import SEEDS, replacing
 from hfc.simulate import duties, events, institutions, tax, value_added
 from hfc.simulate.calendar import last_day
 from hfc.simulate.institutions import uscc
@@ -18,9 +18,7 @@ from hfc.simulate.writing import Delivery, label, write
 
 __all__ = ["simulate", "uscc"]
 
-ROOT = Path(__file__).parent.parent.parent
-DEMO = ROOT / "demo"
-SEEDS = ROOT / "dbt_project" / "seeds"
+DEMO = Path(__file__).parent.parent.parent / "demo"
 
 
 def simulate(out: Path, months: int = 50, seed: int = 1, tax_rows: int | None = None) -> list[Path]:

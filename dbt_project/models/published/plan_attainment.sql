@@ -22,9 +22,21 @@ metric_input as (
     group by f.metric_id
 ),
 
+-- The years of the plan, each with the one before it; two years before the first.
+milestone as (
+    select
+        t.year,
+        coalesce(max(b.year), t.year - 2) as milestone_before
+    from (select distinct year from {{ ref('plan_target') }}) as t
+    left join {{ ref('plan_target') }} as b on t.year > b.year
+    group by t.year
+),
+
 target as (
     select
         t.*,
+        y.milestone_before,
+        12 * (t.year - y.milestone_before) as months_between,
         m.computed,
         string_split(m.frequencies, ' ')[1] as finest,
         i.last_loaded_on,
@@ -36,6 +48,7 @@ target as (
         year(c.report_month) >= t.year as is_begun,
         greatest(date_diff('month', c.report_month, make_date(t.year, 12, 1)), 0) as months_left
     from {{ ref('plan_target') }} as t
+    inner join milestone as y on t.year = y.year
     inner join {{ ref('metric') }} as m on t.metric_id = m.metric_id
     inner join metric_input as i on t.metric_id = i.metric_id
     cross join {{ source('lake', 'context') }} as c
@@ -66,8 +79,7 @@ point as (
         sum(o.value) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_value,
         max(o.period) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_period,
         max(month(o.period_end)) filter (where o.frequency = t.finest and year(o.period_end) = t.year) as ytd_month,
-        -- The milestones of the plan lie two years apart.
-        max(o.value) filter (where o.frequency = 'A' and year(o.period_end) = t.year - 2) as base_value
+        max(o.value) filter (where o.frequency = 'A' and year(o.period_end) = t.milestone_before) as base_value
     from target as t
     left join observed as o
         on t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
@@ -121,7 +133,7 @@ expectation as (
             when is_over or operator = '=' or measure = 'ratio' then low
             when measure = 'stock'
                 then {{ decimal_ratio(
-                    'base_value * months_left + low * (24 - months_left)', '24'
+                    'base_value * months_left + low * (months_between - months_left)', 'months_between'
                 ) }}
             else {{ decimal_ratio('low * share_of_year', 'whole_year') }}
         end::decimal(28, 10) as expected,
@@ -143,7 +155,7 @@ judged as (
             when is_over and last_loaded_on < make_date(year, 12, 31)
                 then 'The year is over, but no delivery has been loaded since it ended.'
             when expected is null and not is_met
-                then 'What to expect by now is unknown: there is no value for the end of ' || (year - 2) || '.'
+                then 'What to expect by now is unknown: there is no value for the end of ' || milestone_before || '.'
         end as obstacle
     from expectation
 ),

@@ -1,10 +1,10 @@
--- The board has every duty of the annex in every month it covers, and it covers the report month.
+-- The board has every duty of the plan in every month it covers, and it covers the report month.
 select
     month,
     count(*) as duties
 from {{ ref('duty_board') }}
 group by month
-having count(*) != 25
+having count(*) != (select count(*) from {{ ref('duty') }})
 union all
 select
     strftime(c.report_month, '%Y-%m') as month,
