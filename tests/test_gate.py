@@ -210,7 +210,9 @@ def test_a_warning_is_published_and_stops_nothing(home: Home, monkeypatch: pytes
     make_candidate(home, extra=OBSERVATION.format("value = 2000000"))
     assert gates.gate(home).passed and "warned" in gates.report_file(home).read_text(encoding="utf-8")
     release = pipeline.publish(home).path
-    rows = duckdb.sql(f"FROM '{release}/parquet/data_quality.parquet' WHERE outcome != 'passed'").fetchall()
+    rows = duckdb.sql(
+        f"FROM '{release}/parquet/data_quality.parquet' WHERE outcome != 'passed' AND suite = 'metric_observation'"
+    ).fetchall()
     assert [
         (check, level, severity, executed, outcome) for check, *_, level, severity, executed, outcome, _, _ in rows
     ] == [("metric_observation/expect_column_values_to_be_null/plausible_fault", 2, "warn", True, "warned")]
@@ -229,7 +231,7 @@ def test_every_declared_check_is_published(home: Home) -> None:
         comments = connection.execute(
             "SELECT count(comment) = count(*) FROM duckdb_columns() WHERE table_name = 'data_quality'"
         ).fetchall()
-    assert counts == [(verdict.declared, verdict.declared)] and levels == [(0,), (1,)]
+    assert counts == [(verdict.declared, verdict.declared)] and {(0,), (1,)} < set(levels)
     assert limits == [("38", '{"value": 38}')] and comments == [(True,)]
 
 

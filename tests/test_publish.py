@@ -125,7 +125,8 @@ def hfc(home: Home, *arguments: str, **environment: str) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, "-m", "hfc.cli", *arguments, "--home", str(home.root)],
         cwd=ROOT,
-        env=os.environ | environment,
+        # A pytest worker has a width of its own.
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"} | environment,
         capture_output=True,
         text=True,
         check=False,
