@@ -38,12 +38,14 @@ def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, st
         "SELECT position FROM verdict WHERE conflicts OR repeats ORDER BY position"
     ).fetchnumpy()["position"]
     schema = judged.schema
-    codes, numbers = _names(schema, lambda kind: kind == CODES), _names(schema, pa.types.is_primitive)
+    codes = _names(schema, lambda kind: kind == CODES)
+    # By the least and greatest key a build finds the deliveries that a key can stand in.
+    measured = {*_names(schema, pa.types.is_primitive), *map(lake_name, contract.keys)}
     with (
         pq.ParquetWriter(
             target, schema, compression="zstd", store_schema=False, store_decimal_as_integer=True,
             use_dictionary=[*codes, *_names(schema, pa.types.is_date), "flags.list.element"],
-            column_encoding={"line": "DELTA_BINARY_PACKED"}, write_statistics=numbers,
+            column_encoding={"line": "DELTA_BINARY_PACKED"}, write_statistics=sorted(measured),
         ) as writer,
         ThreadPoolExecutor(os.cpu_count()) as executor,
     ):  # fmt: skip
