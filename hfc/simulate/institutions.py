@@ -162,7 +162,7 @@ def _fund_rows(
 def listing(rng: random.Random, zone: Zone, months: int) -> Iterator[Delivery]:
     """Firms on their way to the stock exchange, most of them fintech, each stage a record."""
     candidates = [i for i in zone.institutions if i.category in ("金融科技企业", "配套机构")]
-    chosen = sorted(rng.sample(candidates, k=min(24, len(candidates))), key=lambda i: i.admitted)
+    chosen = sorted(rng.sample(candidates, k=min(16, len(candidates))), key=lambda i: i.admitted)
     steps = sorted(step for institution in chosen for step in _stages(rng, institution, months))
     for turn, window in enumerate(windows(months, 12, 3, delay=6)):
         own = [step for step in steps if window.first <= step[0] <= window.last]
@@ -174,17 +174,17 @@ def listing(rng: random.Random, zone: Zone, months: int) -> Iterator[Delivery]:
 
 
 def _stages(rng: random.Random, institution: Institution, months: int) -> Iterator[tuple[date, str, str, str, str]]:
-    """The stages of one firm: about eight months each; a few are given up, a few may be unicorns."""
+    """The stages of one firm: about half a year each; a few are given up, a few may be unicorns."""
     fintech = "是" if institution.category == "金融科技企业" else "否"
     month, end = month_after(institution.admitted.replace(day=1), rng.randint(1, 6)), month_after(START, months - 1)
-    path = ["潜在独角兽"] if rng.random() < 0.1 else [*_STAGES[: rng.choice([1, 2, 2, 3, 3, 4])]]
+    path = ["潜在独角兽"] if rng.random() < 0.1 else [*_STAGES[: rng.choice([1, 2, 3, 3, 4, 4])]]
     if rng.random() < 0.2:
         path.append("退出")
     for stage in path:
         if month > end:
             return
         yield some_day(rng, month, month_end(month)), institution.uscc, institution.name, stage, fintech
-        month = month_after(month, rng.randint(6, 11))
+        month = month_after(month, rng.randint(4, 8))
 
 
 def taxpayers(rng: random.Random, zone: Zone) -> list[tuple[str, date, date | None]]:
