@@ -21,6 +21,16 @@ def test_the_plan_has_38_targets() -> None:
     assert {row["year"] for row in targets} == {"2022", "2024", "2026"}
 
 
+def test_the_categories_of_a_target_add_up_to_its_total() -> None:
+    found = {}
+    for year in ("2022", "2024", "2026"):
+        rows = [row for row in seed("plan_target") if row["year"] == year and row["unit"] == "institution"]
+        parts = [int(row["low"]) for row in rows if row["dimension"] == "category"]
+        totals = {int(row["low"]) for row in rows if row["dimension"] == "total"}
+        found[year] = (len(parts), sum(parts), totals)
+    assert found == {"2022": (4, 110, {110}), "2024": (4, 1000, {1000}), "2026": (4, 1300, {1300})}
+
+
 def test_the_annex_has_25_duties_in_five_sections() -> None:
     duties = seed("duty")
     assert [row["duty_no"] for row in duties] == [str(number) for number in range(1, 26)]
