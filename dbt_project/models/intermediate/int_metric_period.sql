@@ -18,15 +18,5 @@ select
     value::decimal(38, 24) as value,
     obs_status
 from {{ ref(model) }}
-union all
+{{ 'union all' if not loop.last }}
 {% endfor %}
-select
-    null::varchar as metric_id,
-    null::varchar as frequency,
-    null::varchar as period,
-    null::date as last_month,
-    null::varchar as dimension,
-    null::varchar as member,
-    null::decimal(38, 24) as value,
-    null::varchar as obs_status
-where false
