@@ -1,8 +1,10 @@
 # The project with exactly what the lock names, for docker-compose.yml.
 FROM python:3.11.14-slim-bookworm
 
-# The home's volume takes its owner from here.
-RUN useradd --uid 10001 --create-home hfc && install --directory --owner hfc --group hfc --mode 750 /var/lib/hfc
+# The volumes of the home and of the board take their owner from here; the board is for the web server to read.
+RUN useradd --uid 10001 --create-home hfc \
+    && install --directory --owner hfc --group hfc --mode 750 /var/lib/hfc \
+    && install --directory --owner hfc --group hfc --mode 755 /var/lib/board
 WORKDIR /opt/hfc
 
 COPY requirements.lock ./

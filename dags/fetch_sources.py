@@ -22,7 +22,12 @@ log = logging.getLogger("hfc")
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={"owner": "hfc-metrics", "execution_timeout": timedelta(hours=1)},
+    default_args={
+        "owner": "hfc-metrics",
+        "execution_timeout": timedelta(hours=1),
+        "retries": 1,  # for a process that was killed, or lost with its machine
+        "retry_delay": timedelta(seconds=10),
+    },
     tags=["hfc", "ingest"],
 )
 def fetch_sources() -> None:
@@ -43,7 +48,7 @@ def fetch_sources() -> None:
     @task(
         map_index_template="{{ source }}",
         # a mapped task does not take its docstring for its documentation
-        doc_md="Land what is new at one source. It has tried often enough by itself: there is no retry here.",
+        doc_md="Land what is new at one source. A source that failed is not tried again: it was, often enough.",
     )
     def fetch(source: str) -> dict[str, Any]:
         context: Any = get_current_context()

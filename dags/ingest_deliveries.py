@@ -28,7 +28,12 @@ log = logging.getLogger("hfc")
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={"owner": "hfc-metrics", "execution_timeout": timedelta(hours=1)},
+    default_args={
+        "owner": "hfc-metrics",
+        "execution_timeout": timedelta(hours=1),
+        "retries": 1,  # a process that was killed, or lost with its machine, has not reported what it did
+        "retry_delay": timedelta(seconds=10),
+    },
     tags=["hfc", "ingest"],
 )
 def ingest_deliveries() -> None:
@@ -54,10 +59,7 @@ def ingest_deliveries() -> None:
         home = Home.at()
         return pipeline.receive(home, home.landing)[:AT_ONCE]
 
-    # One retry: a process that was killed after its work has not reported what it loaded.
     @task(
-        retries=1,
-        retry_delay=timedelta(seconds=10),
         map_index_template="{{ delivery }}",
         # a mapped task does not take its docstring for its documentation
         doc_md="Parse and validate one delivery into the lake; refused rows go to quarantine, the outcome is recorded.",

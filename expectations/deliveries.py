@@ -30,9 +30,16 @@ def suites(release_id: str) -> list[Suite]:
         expectations=(
             *not_null("feed", "file", "sha256", "outcome"),
             gxe.ExpectColumnValuesToBeInSet(column="outcome", value_set=list(OUTCOMES)),
-            gxe.ExpectColumnValuesToBeBetween(column="unaccounted", min_value=0, max_value=0),
-            gxe.ExpectColumnValuesToBeBetween(column="fewest", min_value=0),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="unaccounted",
+                min_value=0,
+                max_value=0,
+                notes="Every row that came in is accepted, quarantined or a duplicate, and is counted once.",
+            ),
+            gxe.ExpectColumnValuesToBeBetween(column="fewest", min_value=0, notes="No count of rows is below zero."),
         ),
+        declared_in="deliveries.py",
+        point="batch",
     )
     release = Suite(
         name="release",
@@ -40,7 +47,10 @@ def suites(release_id: str) -> list[Suite]:
         expectations=(
             gxe.ExpectTableRowCountToEqual(value=1),
             *not_null("release_id", "as_of"),
-            gxe.ExpectColumnValuesToBeInSet(column="release_id", value_set=[release_id]),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="release_id", value_set=[release_id], notes="The candidate calls itself what its build did."
+            ),
         ),
+        declared_in="deliveries.py",
     )
     return [outcome, release]

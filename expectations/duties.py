@@ -63,8 +63,11 @@ def suites() -> list[Suite]:
             gxe.ExpectColumnValuesToMatchRegex(column="month", regex=MONTH),
             gxe.ExpectColumnValuesToBeInSet(column="status", value_set=list(STATUSES)),
             *not_null("status"),
-            *no_fault("report_fault"),
+            *no_fault(
+                report_fault="A duty says for which month it was reported, or that it was not, and never a later month."
+            ),
         ),
+        declared_in="duties.py",
     )
     measure = Suite(
         name="duty_measure_observation",
@@ -73,8 +76,9 @@ def suites() -> list[Suite]:
             gxe.ExpectCompoundColumnsToBeUnique(column_list=["duty_no", "measure_id", "month"]),
             gxe.ExpectColumnValuesToMatchRegex(column="month", regex=MONTH),
             *not_null("printed_unit"),
-            *no_fault("label_fault"),
+            *no_fault(label_fault="A measure that has a value has its unit and its labels."),
         ),
+        declared_in="duties.py",
     )
     scorecard = Suite(
         name="unit_scorecard",
@@ -82,7 +86,8 @@ def suites() -> list[Suite]:
         expectations=(
             gxe.ExpectCompoundColumnsToBeUnique(column_list=["unit_name", "month"]),
             gxe.ExpectColumnValuesToMatchRegex(column="month", regex=MONTH),
-            *no_fault("overdue_fault"),
+            *no_fault(overdue_fault="A unit has no more overdue duties than reported ones that are not done."),
         ),
+        declared_in="duties.py",
     )
     return [board, measure, scorecard]

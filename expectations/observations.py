@@ -64,6 +64,17 @@ SELECT
 FROM observation
 """
 
+DOMAINS_QUERY = """
+SELECT
+    CASE
+        WHEN t.value != 0 AND coalesce(i.value, 0) = 0 THEN concat_ws(' ', t.metric_id, t.period)
+    END AS taxpayer_fault
+FROM published.metric_observation AS t
+LEFT JOIN published.metric_observation AS i
+    ON i.metric_id = 'institutions_admitted_cumulative' AND i.period = t.period AND i.dimension = 'total'
+WHERE t.metric_id = 'financial_tax_revenue' AND t.frequency = 'M' AND t.dimension = 'total'
+"""
+
 
 def suites() -> list[Suite]:
     """The suites of this subject."""
@@ -79,7 +90,22 @@ def suites() -> list[Suite]:
             gxe.ExpectColumnValuesToBeInSet(column="obs_status", value_set=["A", "P", "E", "M"]),
             gxe.ExpectColumnValuesToBeInSet(column="conf_status", value_set=["F", "C", "D"]),
             gxe.ExpectColumnValuesToMatchRegex(column="period", regex=PERIOD),
-            *no_fault("dictionary_fault", "period_fault", "value_fault", "plausible_fault"),
+            *no_fault(
+                dictionary_fault="Every metric is in the dictionary.",
+                period_fault="A period is written as its frequency is: 2024-03, 2024-Q1, 2024.",
+                value_fault="A value is empty where it is missing or suppressed, and nowhere else.",
+                plausible_fault="A value lies within the bounds that an honest number of its metric has.",
+            ),
         ),
+        declared_in="observations.py",
     )
-    return [columns_of("metric_observation", COLUMNS), rows]
+    domains = Suite(
+        name="metric_observation.domains",
+        query=DOMAINS_QUERY,
+        expectations=no_fault(
+            taxpayer_fault="Financial tax revenue comes from institutions: nobody pays before the first was admitted."
+        ),
+        declared_in="observations.py",
+        level=4,
+    )
+    return [columns_of("metric_observation", COLUMNS, "observations.py"), rows, domains]

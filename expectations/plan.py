@@ -34,6 +34,7 @@ def suites() -> list[Suite]:
         name="plan_target",
         query=TARGET_QUERY,
         expectations=each_target_once("dimension", "member", "year"),
+        declared_in="plan.py",
     )
     attainment = Suite(
         name="plan_attainment",
@@ -41,8 +42,9 @@ def suites() -> list[Suite]:
         expectations=(
             *each_target_once("status", "as_of"),
             gxe.ExpectColumnValuesToBeInSet(column="status", value_set=list(STATUSES)),
-            *no_fault("target_fault"),
+            *no_fault(target_fault="What is judged is a target of the plan."),
         ),
+        declared_in="plan.py",
     )
     return [target, attainment]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.suite import Suite, not_null
+from expectations.suite import Suite, no_fault, not_null
 
 KEY = ("provider", "dataset", "series_key", "period")
 # SDMX code list CL_OBS_STATUS; every kind of missing is published as M.
@@ -34,7 +34,8 @@ def suites() -> list[Suite]:
             gxe.ExpectCompoundColumnsToBeUnique(column_list=list(KEY)),
             *not_null(*KEY, "obs_status"),
             gxe.ExpectColumnValuesToBeInSet(column="obs_status", value_set=list(STATUSES)),
-            gxe.ExpectColumnValuesToBeNull(column="value_fault"),
+            *no_fault(value_fault="A value is empty where it is missing, and nowhere else."),
         ),
+        declared_in="public_series.py",
     )
     return [series]

@@ -28,13 +28,17 @@ class Suite:
     """Expectations about the rows of one query.
 
     Rules over several columns are computed by the query: a column named `…_fault` is NULL where the rule holds and
-    otherwise names the row, so that the report says which one it is. `level` is that of the rules that are more than
-    a matter of format (see LEVELS); a failure of the severity `warn` is reported and stops nothing.
+    otherwise names the row, so that the report says which one it is. `declared_in` is the file of this folder that
+    declares them, `point` when they are judged (see `expectations.rules.POINTS`), `level` that of the rules that are
+    more than a matter of format (see LEVELS). A failure of the severity `warn` holds the candidate: such a query gives
+    only rows that a person has to decide on, so that what was observed stays the same while they do.
     """
 
     name: str
     query: str
     expectations: tuple[Any, ...]
+    declared_in: str
+    point: str = "candidate"
     level: int = 1
     severity: str = "block"
 
@@ -43,7 +47,7 @@ class Suite:
         return 0 if expectation in _FORMAT else self.level
 
 
-def columns_of(table: str, columns: tuple[str, ...]) -> Suite:
+def columns_of(table: str, columns: tuple[str, ...], declared_in: str) -> Suite:
     """The suite that pins the names and the order of a table's columns."""
     import great_expectations.expectations as gxe
 
@@ -51,6 +55,7 @@ def columns_of(table: str, columns: tuple[str, ...]) -> Suite:
         name=f"{table}.columns",
         query=f"SELECT * FROM published.{table} LIMIT 0",
         expectations=(gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(columns)),),
+        declared_in=declared_in,
     )
 
 
@@ -61,8 +66,8 @@ def not_null(*columns: str) -> tuple[Any, ...]:
     return tuple(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns)
 
 
-def no_fault(*columns: str) -> tuple[Any, ...]:
-    """One expectation per computed fault column that it is empty."""
+def no_fault(**rules: str) -> tuple[Any, ...]:
+    """One expectation per computed fault column that it is empty; the rule that it computes is said in a sentence."""
     import great_expectations.expectations as gxe
 
-    return tuple(gxe.ExpectColumnValuesToBeNull(column=column) for column in columns)
+    return tuple(gxe.ExpectColumnValuesToBeNull(column=column, notes=says) for column, says in rules.items())

@@ -53,13 +53,13 @@ STARTUP_SECONDS = 180
 GRACE_SECONDS = 15
 TAIL_LINES = 20
 
-# Task processes fork from the scheduler: what it has imported, they need not (a dbt task 7.2 s -> 2.3 s).
+# Task processes fork from the scheduler or a worker: what it has imported, they need not (a dbt task 7.2 s -> 2.3 s).
 PRELOAD = '''"""Written by `python -m hfc.airflow` at every start."""
 import sys
 
 __all__: list[str] = []
 
-if "scheduler" in sys.argv[1:2]:
+if {"scheduler", "worker"} & {*sys.argv[1:3]}:
     import dbt.adapters.duckdb
     import dbt.cli.main
     import duckdb
@@ -193,6 +193,8 @@ class AirflowLocal:
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.root / 'airflow.db'}",
+            # A connection that failed on SQLite's lock keeps its old view of the database, and fails again and again.
+            "DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
             "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",  # a task cut off by a stop starts again soon after
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -319,6 +321,11 @@ def end_session(leader: subprocess.Popen[bytes], grace: float) -> None:
     deadline = time.monotonic() + grace
     while leader.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
+    kill_session(leader)
+
+
+def kill_session(leader: subprocess.Popen[bytes]) -> None:
+    """Kill the leader, and whatever is left of its session."""
     while members := session_members(leader.pid):
         for pid in members:
             with contextlib.suppress(ProcessLookupError):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from publish.release import DATABASE
+from publish.release import BANNER, DATABASE
 
 QUERY = """
 SELECT
@@ -26,7 +26,6 @@ LEFT JOIN dictionary.unit AS u ON u.unit = a.unit
 ORDER BY a.year, a.target_id
 """
 SIGNS = {">=": "≥ ", "<=": "≤ ", "~": "≈ ", "=": "= ", ">": "> ", "<": "< "}
-BANNER = "SYNTHETIC DATA — simulated deliveries, not real results · 模拟数据，非真实结果"
 
 
 @dataclass(frozen=True)

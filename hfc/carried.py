@@ -28,10 +28,16 @@ TABLES = {
     "intermediate.int_tax_window": (
         "uscc VARCHAR, valid_from DATE, valid_to DATE, category VARCHAR, reason VARCHAR"
     ),
-    "intermediate.int_tax_taxpayer": "uscc VARCHAR, first_day DATE, last_day DATE",
+    "intermediate.int_tax_taxpayer": (
+        "uscc VARCHAR, calendar_year INTEGER, first_day DATE, last_day DATE, turnover_yuan DECIMAL(38, 6)"
+    ),
     "intermediate.int_tax_delivered_cell": (
         "month DATE, category VARCHAR, reason VARCHAR, tax_type VARCHAR, scheme VARCHAR, kind VARCHAR, "
         "vouchers BIGINT, amount_yuan DECIMAL(38, 6)"
+    ),
+    "intermediate.int_tax_measured": (
+        "metric_id VARCHAR, frequency VARCHAR, last_month DATE, dimension VARCHAR, member VARCHAR, "
+        "taxpayers BIGINT, largest_yuan DECIMAL(38, 12), rest_yuan DECIMAL(38, 12)"
     ),
 }  # fmt: skip
 
@@ -66,25 +72,27 @@ def set_aside(home: Home, basis: dict[str, Any]) -> set[str]:
 
 
 def near(
-    connection: duckdb.DuckDBPyConnection, home: Home, counted: list[dict[str, Any]], others: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection, home: Home, part: list[dict[str, Any]], others: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The counted deliveries in which a voucher of the others can stand, by the least and greatest of each row group.
+    """Those deliveries of `part` in which a voucher of another of the `others` can stand, by the least and the greatest
+    of each row group.
 
     Where vouchers are numbered in the order of time these are the last few, and the rest need not be read.
     """
-    if not counted or not others:
+    if not part or not others:
         return []
     groups = (
         "SELECT file_name, stats_min_value AS low, stats_max_value AS high "
-        "FROM parquet_metadata(?) WHERE path_in_schema = 'voucher_no'"
+        "FROM parquet_metadata(?) WHERE path_in_schema = 'voucher_no' AND row_group_num_rows > 0"
     )
     found = connection.execute(
-        f"""SELECT DISTINCT old.file_name FROM ({groups}) AS old, ({groups}) AS new
-            WHERE coalesce(old.low <= new.high AND new.low <= old.high, true)""",
-        [[str(lake_file(home, d)) for d in part] for part in (counted, others)],
+        f"""SELECT DISTINCT one.file_name FROM ({groups}) AS one, ({groups}) AS other
+            WHERE one.file_name != other.file_name
+            AND coalesce(one.low <= other.high AND other.low <= one.high, true)""",
+        [[str(lake_file(home, d)) for d in deliveries] for deliveries in (part, others)],
     ).fetchall()
     files = {name for (name,) in found}
-    return [d for d in counted if str(lake_file(home, d)) in files]
+    return [d for d in part if str(lake_file(home, d)) in files]
 
 
 def load(connection: duckdb.DuckDBPyConnection, home: Home) -> None:

@@ -1,14 +1,16 @@
 """The command `hfc`.
 
 Results go to standard output, messages to standard error. Exit status: 0 done, 1 failed, 2 wrong use, 3 the gate
-refused the candidate. Heavy libraries are imported by the steps that need them, so that reading stays quick.
+refused or holds the candidate. Heavy libraries are imported by the steps that need them, so that reading stays quick.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import stat
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -25,9 +27,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hfc import pipeline
-from hfc.home import SHANGHAI, GateFailed, HfcError, Home, UsageError
+from hfc.home import SHANGHAI, GateFailed, HfcError, Home, Target, UsageError
 
 if TYPE_CHECKING:
+    from expectations.approval import Decision
     from hfc.board import Board
     from ingest.lake import Outcome
     from ingest.sources import Fetched
@@ -50,7 +53,14 @@ LandingOption = Annotated[
     Path | None, typer.Option("--landing", help="Folder of deliveries; else $HFC_LANDING, else <home>/landing.")
 ]
 FeedOption = Annotated[str | None, typer.Option("--feed", help="Only this feed.")]
+ReleaseOption = Annotated[str, typer.Option("--release", help="A release; or current, or previous.")]
 DayOption = Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="What was known on this day.")]
+TargetOption = Annotated[
+    Target, typer.Option("--target", help="The engine that computes; Spark has to be installed: make spark.")
+]
+ApproveOption = Annotated[
+    str | None, typer.Option("--approve", metavar="REASON", help="Let warnings pass; the reason is published.")
+]
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,13 @@ def one_day(text: str) -> date:
         raise UsageError(f"{text!r} is not a day; write it as YYYY-MM-DD") from None
 
 
+def decided(reason: str | None) -> Decision | None:
+    """The decision of the person at the command line, if there is one."""
+    from expectations.approval import Decision
+
+    return None if reason is None else Decision(reason, getpass.getuser())
+
+
 def folder(home: Home, landing: Path | None) -> Path:
     """The landing folder, which has to exist."""
     chosen = landing.absolute() if landing else home.landing
@@ -214,6 +231,8 @@ def reporter(speaker: Session, status: Any) -> Callable[[Outcome], None]:
 def run(
     landing: LandingOption = None,
     as_of: DayOption = None,
+    approve: ApproveOption = None,
+    target: TargetOption = Target.DUCKDB,
     home: HomeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -222,9 +241,9 @@ def run(
     from hfc.board import read_board, show_board
 
     speaker = session(home, as_json, quiet)
-    source, chosen = folder(speaker.home, landing), day(as_of)
+    source, chosen, decision = folder(speaker.home, landing), day(as_of), decided(approve)
     with speaker.progress() as status:
-        done = pipeline.run(speaker.home, source, chosen, reporter(speaker, status), status.update)
+        done = pipeline.run(speaker.home, source, chosen, reporter(speaker, status), status.update, decision, target)
     if done.release is None:
         nothing_new(speaker, done)
         return
@@ -322,13 +341,17 @@ def replay(
 
 @app.command()
 def build(
-    as_of: DayOption = None, home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+    as_of: DayOption = None,
+    target: TargetOption = Target.DUCKDB,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Build the candidate from the lake."""
     speaker = session(home, as_json, quiet)
     chosen = day(as_of)
     with speaker.progress():
-        built = pipeline.build(speaker.home, chosen)
+        built = pipeline.build(speaker.home, chosen, target)
     text = (
         f"Nothing new: release {built.release_id} already holds these deliveries"
         if built.up_to_date
@@ -338,19 +361,23 @@ def build(
 
 
 @app.command()
-def gate(home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Judge the candidate; exit status 3 when a check refuses it."""
+def gate(
+    approve: ApproveOption = None, home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Judge the candidate; exit status 3 when a check refuses it, or warnings hold it."""
     from expectations.gate import gate_file, report_file
 
     speaker = session(home, as_json, quiet)
+    decision = decided(approve)
     try:
         with speaker.progress():
-            verdict = pipeline.gate(speaker.home)
+            verdict = pipeline.gate(speaker.home, decision)
     except GateFailed:
         if as_json:
             print(gate_file(speaker.home).read_text(encoding="utf-8"), end="")
         raise
-    text = f"Passed: {verdict.executed} of {verdict.declared} checks of candidate {verdict.release_id}"
+    approved = f", {len(verdict.warnings)} warnings approved" if verdict.held else ""
+    text = f"Passed: {verdict.executed} of {verdict.declared} checks of candidate {verdict.release_id}{approved}"
 
     def show(target: Console) -> None:
         target.print(Text(f"{text}\nReport: {report_file(speaker.home)}"), soft_wrap=True)
@@ -359,9 +386,13 @@ def gate(home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOptio
 
 
 @app.command()
-def publish(home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Publish the candidate that the gate passed."""
+def publish(
+    approve: ApproveOption = None, home: HomeOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Publish the candidate that the gate passed, or holds and you approve."""
     speaker = session(home, as_json, quiet)
+    if decision := decided(approve):
+        pipeline.approve(speaker.home, decision.reason, decision.by)
     with speaker.progress():
         release = pipeline.publish(speaker.home)
     verb = "Published" if release.created else "Pointed again at"
@@ -387,15 +418,19 @@ def rollback(
 def backfill(
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First day.")],
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day.")],
+    approve: ApproveOption = None,
+    target: TargetOption = Target.DUCKDB,
     home: HomeOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """One release for each day in between on which something became known, oldest first."""
     speaker = session(home, as_json, quiet)
-    start, end = one_day(first), one_day(last)
+    start, end, decision = one_day(first), one_day(last), decided(approve)
     with speaker.progress() as status:
-        releases = pipeline.backfill(speaker.home, start, end, lambda done: status.update(f"Release {done.release_id}"))
+        releases = pipeline.backfill(
+            speaker.home, start, end, lambda done: status.update(f"Release {done.release_id}"), decision, target
+        )
 
     def show(target: Console) -> None:
         for release in releases:
@@ -447,6 +482,128 @@ def vintages(
 
 
 @app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="A release; or current, or previous.")] = "previous",
+    new: Annotated[str, typer.Argument(metavar="B", help="Another one.")] = "current",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What changed from release A to release B: every changed, added and removed value, and the other tables."""
+    from publish.diff import difference
+    from publish.release import named_release
+
+    speaker = session(home, as_json, quiet)
+    found = difference(named_release(speaker.home, old), named_release(speaker.home, new))
+
+    def show(target: Console) -> None:
+        if found.is_none:
+            target.print(Text(f"Releases {found.old} and {found.new} say the same"))
+            return
+        if found.cells:
+            show_records(target, list(found.cells[0]), found.cells[:ROWS_SHOWN])
+        if len(found.cells) > ROWS_SHOWN:
+            target.print(Text(f"The first {ROWS_SHOWN} of {len(found.cells)} values; --json gives all"))
+        if found.tables:
+            show_records(target, list(vars(found.tables[0])), map(vars, found.tables))
+        counts = Counter(cell["difference"] for cell in found.cells)
+        numbers = ", ".join(f"{counts[word]} {word}" for word in ("changed", "added", "removed"))
+        target.print(Text(f"Values from {found.old} to {found.new}: {numbers}"))
+
+    speaker.result(found, show)
+
+
+@app.command()
+def retain(
+    keep: Annotated[int, typer.Option("--keep", min=0, help="How many replaced releases stay, the last ones.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Remove; else only say what would be removed.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove releases that a later one of the same day has replaced; never the current one, or the last of a day."""
+    from publish.retention import plan
+
+    speaker = session(home, as_json, quiet)
+    planned = pipeline.retain(speaker.home, keep) if apply else plan(speaker.home, keep)
+    went = [retention.release_id for retention in planned if not retention.stays]
+
+    def show(target: Console) -> None:
+        if planned:
+            show_records(target, list(vars(planned[0])), map(vars, planned))
+        verb = "Removed" if apply else "Would remove (--apply does)"
+        target.print(Text(f"{verb}: {', '.join(went) or 'no release'}"), soft_wrap=True)
+
+    speaker.result({"applied": apply, "removed": went, "releases": planned}, show)
+
+
+@app.command()
+def explain(
+    metric: Annotated[
+        str | None, typer.Argument(metavar="METRIC", help="A metric; without one, every value is checked.")
+    ] = None,
+    period: Annotated[str | None, typer.Argument(metavar="PERIOD", help="2024-03, 2024-Q1 or 2024.")] = None,
+    dimension: Annotated[str | None, typer.Option("--dimension", help="Of this dimension; else the total.")] = None,
+    member: Annotated[str | None, typer.Option("--member", help="Only this member of a dimension.")] = None,
+    release: ReleaseOption = "current",
+    confidential: Annotated[
+        bool, typer.Option("--confidential", help="Show rows of single taxpayers; never into a file.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Why a published number is what it is: definition, models, deliveries, rows, and the number computed again.
+
+    Exit status 1 when the rows give another number.
+    """
+    from hfc import explain as provenance
+    from hfc.explain.report import show_explanation, verdict
+    from publish.release import named_release
+
+    speaker = session(home, as_json, quiet)
+    path = named_release(speaker.home, release)
+    if confidential and is_file(sys.stdout):
+        raise UsageError("Rows of single taxpayers go into no file: leave out --confidential, or the redirection")
+    if metric is None:
+        verified(speaker, path)
+        return
+    if period is None:
+        raise UsageError(f"Name a period of {metric}: 2024-03, 2024-Q1 or 2024")
+    explained = provenance.explain(speaker.home, path, metric, period, dimension, member, confidential)
+    speaker.result(explained, lambda target: show_explanation(target, explained))
+    if explained.matches is False:
+        raise HfcError(verdict(explained))
+
+
+def verified(speaker: Session, release: Path) -> None:
+    """Compute every value of a release again, and say which differ."""
+    from hfc import explain as provenance
+
+    with speaker.progress():
+        found = provenance.verify(speaker.home, release)
+
+    def show(target: Console) -> None:
+        if found.different:
+            show_records(target, list(found.different[0]), found.different)
+        same = found.values - len(found.different)
+        target.print(Text(f"{same} of {found.values} published values of release {found.release_id} confirmed"))
+
+    speaker.result(found, show)
+    if found.different:
+        raise HfcError(f"{len(found.different)} values of release {found.release_id} do not follow from its deliveries")
+
+
+def is_file(stream: Any) -> bool:
+    """Whether what is written to a stream stays in a file."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 0
+
+
+@app.command()
 def status(
     on: Annotated[
         str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="Judge lateness on this day; else today.")
@@ -465,6 +622,7 @@ def state(home: Home, today: date) -> dict[str, Any]:
     """The state of a home."""
     from expectations.gate import gate_file, report_file
     from ingest.lake import punctuality
+    from publish import postgres
     from publish.release import current_release, manifest_of, release_ids
 
     value: dict[str, Any] = {"home": str(home.root), "releases": release_ids(home), "current": None, "gate": None}
@@ -477,8 +635,9 @@ def state(home: Home, today: date) -> dict[str, Any]:
         value["current"] = facts | {"path": str(release), "tables": tables, "deliveries": deliveries_of(release)}
     if gate_file(home).is_file():
         verdict = json.loads(gate_file(home).read_text(encoding="utf-8"))
-        facts = {key: verdict[key] for key in ("release_id", "passed", "declared", "executed")}
+        facts = {key: verdict.get(key, False) for key in ("release_id", "passed", "held", "declared", "executed")}
         value["gate"] = facts | {"report": str(report_file(home))}
+    value["postgres"] = postgres.state(home)
     return value
 
 
@@ -498,6 +657,8 @@ def deliveries_of(release: Path) -> list[dict[str, Any]]:
 
 def show_state(target: Console, value: dict[str, Any]) -> None:
     """Print the state of a home."""
+    from publish import postgres
+
     current, verdict = value["current"], value["gate"]
     lines = [f"Home: {value['home']}", f"Releases: {len(value['releases'])}"]
     if current is None:
@@ -506,8 +667,12 @@ def show_state(target: Console, value: dict[str, Any]) -> None:
         lines.append(f"Current: {current['release_id']} as of {current['as_of']}, published {current['published_at']}")
         lines.append(f"Release: {current['path']}")
     if verdict is not None:
-        word = "passed" if verdict["passed"] else f"refused, see {verdict['report']}"
+        word = "passed" if verdict["passed"] else "is held" if verdict["held"] else "refused"
+        word += "" if verdict["passed"] else f", see {verdict['report']}"
         lines.append(f"Last gate: candidate {verdict['release_id']} {word}")
+    if (shown := value["postgres"]) is not None:
+        word = "" if shown["up_to_date"] else f", which is not the current one; {postgres.REMEDY}"
+        lines.append(shown["error"] or f"PostgreSQL shows {shown['release_id'] or 'no release'}{word}")
     target.print(Text("\n".join(lines)), soft_wrap=True)
     if current is not None:
         show_records(target, ("feed", "outcome", "deliveries", "latest"), current["deliveries"])
@@ -531,6 +696,62 @@ def board_of(home: Home, chosen: date | None) -> Board:
     from hfc.board import read_board
 
     return read_board(opened(home) if chosen is None else release_on(home, chosen))
+
+
+@app.command()
+def site(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pages; one that holds a board is replaced.")],
+    release: ReleaseOption = "current",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the board of a release as static pages in Chinese and English, for any browser, without a server."""
+    from hfc.explain import paths
+    from publish.release import named_release
+    from publish.site import make_site
+
+    speaker = session(home, as_json, quiet)
+    path = named_release(speaker.home, release)
+    with speaker.progress():
+        made = make_site(path, out, paths(path))
+    speaker.result_in_a_line(made, f"Board of release {made.release_id}: {made.path}")
+
+
+disclosure = typer.Typer(no_args_is_help=True, help="What is withheld so that nobody learns what a taxpayer paid.")
+app.add_typer(disclosure, name="disclosure")
+
+
+@disclosure.command("attack")
+def disclosure_attack(
+    release: ReleaseOption = "current",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compute how closely readers of all releases can tell each withheld tax cell; exit 1 if one too closely.
+
+    Names the cells that they tell too closely, and says of no cell how closely.
+    """
+    speaker = session(home, as_json, quiet)
+    with speaker.progress():
+        found = pipeline.attack(speaker.home, release)
+
+    def show(target: Console) -> None:
+        if found.told:
+            show_records(target, list(found.told[0]), found.told)
+        counts = ", ".join(f"{count} {status}" for status, count in found.attacked.items()) or "none"
+        target.print(Text(f"Release {found.release_id}, read with {found.releases - 1} other releases"))
+        target.print(Text(f"Withheld cells attacked: {counts}; told too closely: {len(found.told)}"))
+        if found.closest is not None:
+            target.print(Text(f"The closest is hidden in {found.closest:g} times what the rule asks for"))
+
+    speaker.result(found, show)
+    if found.told:
+        raise HfcError(
+            f"Readers can tell {len(found.told)} withheld cells of release {found.release_id} too closely: "
+            "point at another one with hfc rollback, and see docs/decisions/disclosure.md"
+        )
 
 
 @app.command()
@@ -611,6 +832,27 @@ def drift(
     changes = lake.drift(speaker.home, feed)
     names = ("feed", "file", "published_on", "change", "column", "header", "before")
     show_listing(speaker, names, changes, "changes of columns")
+
+
+@app.command()
+def export(
+    form: Annotated[str, typer.Option("--format", help="parquet, csv, xlsx or sdmx-csv.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files; an earlier export there is replaced.")],
+    release: ReleaseOption = "current",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the published tables of a release as open data, with what describes them."""
+    from publish.export import export as write_export
+    from publish.release import named_release
+
+    speaker = session(home, as_json, quiet)
+    path = named_release(speaker.home, release)
+    with speaker.progress():
+        done = write_export(path, form, out)
+    text = f"Release {done.release_id} as {done.format}: {len(done.files)} files in {done.path}"
+    speaker.result_in_a_line(done, text)
 
 
 @app.command()

@@ -7,19 +7,25 @@ files of its own, so several may be loaded at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from hfc.home import Home, UsageError
+from hfc import lineage
+from hfc.home import CandidateReplaced, GateHeld, Home, Target, UsageError, on_disk
 
 if TYPE_CHECKING:
+    from expectations.approval import Approval, Decision
     from expectations.gate import Gate
+    from hfc.disclosure import Attack
     from hfc.warehouse import Build
     from ingest.lake import Outcome
     from ingest.sources import Fetched
     from publish.release import Release
+    from publish.retention import Retention
 
 Report = Callable[["Outcome"], None]
 Announce = Callable[[str], None]
@@ -80,6 +86,7 @@ def receive(home: Home, landing: Path) -> list[str]:
     """Archive what is in the landing folder; give the deliveries that wait to be loaded."""
     from ingest import lake
 
+    home.sweep()
     return lake.receive(home, landing)
 
 
@@ -105,22 +112,41 @@ def replay(home: Home, feed: str, report: Report = quiet) -> list[Outcome]:
         return _load_all(home, lake.pending(home), report)
 
 
-def build(home: Home, as_of: date | None = None) -> Build:
-    """Build the candidate from the lake."""
+def build(home: Home, as_of: date | None = None, target: Target = Target.DUCKDB) -> Build:
+    """Build the candidate from the lake, on DuckDB or Spark."""
     with home.lock("build"):
-        return _build(home, as_of)
+        return _build(home, as_of, target=target)
 
 
-def gate(home: Home) -> Gate:
-    """Judge the candidate."""
+def gate(home: Home, decision: Decision | None = None, release_id: str | None = None) -> Gate:
+    """Judge the candidate; a decision lets it pass if only warnings hold it.
+
+    Here, in `approve` and in `publish`, `release_id` names the candidate that is meant; `CandidateReplaced` is raised
+    where another run has built another one meanwhile.
+    """
     with home.lock("gate"):
-        return _gate(home)
+        _expect(home, release_id)
+        return _gate(home, decision)
 
 
-def publish(home: Home) -> Release:
-    """Publish the candidate that the gate passed."""
+def approve(home: Home, reason: str, by: str, release_id: str | None = None) -> Approval:
+    """Record that a person lets the candidate pass that warnings hold; it can be published then."""
+    from expectations import approval
+
+    decision = approval.Decision(reason, by)
+    with home.lock("approve"):
+        _expect(home, release_id)
+        return approval.approve(home, decision)
+
+
+def publish(home: Home, release_id: str | None = None, forward_only: bool = False) -> Release:
+    """Publish the candidate that the gate passed, or that a person approved.
+
+    With `forward_only`, `published/current` does not move back in time.
+    """
     with home.lock("publish"):
-        return _publish(home)
+        _expect(home, release_id)
+        return _publish(home, forward_only)
 
 
 def rollback(home: Home, release_id: str) -> Release:
@@ -128,27 +154,75 @@ def rollback(home: Home, release_id: str) -> Release:
     from publish import release
 
     with home.lock("rollback"):
-        return release.rollback(home, release_id)
+        pointed = release.rollback(home, release_id)
+        _show(home)
+        return pointed
+
+
+def catch_up(home: Home) -> None:
+    """Make PostgreSQL, where one is configured, show the current release, if it was out of reach when that changed."""
+    with home.lock("publish"):
+        _show(home)
+
+
+def retain(home: Home, keep: int) -> list[Retention]:
+    """Remove the replaced releases but the `keep` last ones; give what became of every release."""
+    from publish import retention
+
+    with home.lock("retain"):
+        planned = retention.plan(home, keep)
+        retention.remove(home, planned)
+        _show(home)
+        return planned
 
 
 def run(
-    home: Home, landing: Path, as_of: date | None = None, report: Report = quiet, announce: Announce = quiet
+    home: Home,
+    landing: Path,
+    as_of: date | None = None,
+    report: Report = quiet,
+    announce: Announce = quiet,
+    decision: Decision | None = None,
+    target: Target = Target.DUCKDB,
 ) -> Run:
-    """Ingest, build, gate and publish; stops after the build when there is nothing new."""
-    with home.lock("run"):
+    """Ingest, build, gate and publish; stops after the build when there is nothing new.
+
+    While deliveries are loaded dbt is imported and reads its project, and while dbt builds the gate imports what it
+    needs: each takes seconds.
+    """
+    from expectations.beside import Beside
+
+    with home.lock("run"), Beside() as judge:
         announce("Reading deliveries")
-        outcomes = _ingest(home, landing, report)
+        reading = Thread(target=_read_project, args=[home], daemon=True)
+
+        def begin() -> None:
+            judge.prepare()
+            if waiting:
+                reading.join()
+
+        if waiting := receive(home, landing):
+            reading.start()
+        outcomes = _load_all(home, waiting, report)
         announce("Building the candidate")
-        built = _build(home, as_of)
+        built = _build(home, as_of, begin=begin, target=target)
         if built.up_to_date:
+            _show(home)
             return Run(outcomes, built)
         announce("Judging the candidate")
-        verdict = _gate(home)
+        verdict = _gate(home, decision, judge.gate)
         announce("Publishing")
         return Run(outcomes, built, verdict, _publish(home))
 
 
-def backfill(home: Home, first: date, last: date, report: Callable[[Release], None] = quiet) -> list[Release]:
+def backfill(
+    home: Home,
+    first: date,
+    last: date,
+    report: Callable[[Release], None] = quiet,
+    decision: Decision | None = None,
+    target: Target = Target.DUCKDB,
+) -> list[Release]:
     """One release for each vintage from `first` to `last`, oldest first; those that exist are left as they are.
 
     A vintage is a day on which a loaded delivery was published. `published/current` never moves back in time.
@@ -159,9 +233,57 @@ def backfill(home: Home, first: date, last: date, report: Callable[[Release], No
         results = []
         for day in warehouse.vintages(home):
             if first <= day <= last:
-                results.append(_release_of(home, day))
+                results.append(_release_of(home, day, decision, target))
                 report(results[-1])
         return results
+
+
+def attack(home: Home, name: str) -> Attack:
+    """Try to tell the withheld tax cells of a release from all that it and every other one shows, removed ones too.
+
+    Raises:
+        UsageError: there is no such release, or the candidate, which knows the true values, is not its own.
+    """
+    from expectations.gate import candidate_build
+    from hfc import disclosure
+    from publish import release
+    from publish.diff import OBSERVATIONS
+
+    attacked = release.named_release(home, name)
+    with home.lock("disclosure attack"):
+        build = candidate_build(home)
+        if build["release_id"] != attacked.name:
+            raise UsageError(
+                f"The candidate is of {build['release_id']}, and only that of {attacked.name} knows its true values: "
+                f"run hfc build --as-of {release.manifest_of(attacked)['as_of']} first"
+            )
+        others = [home.releases / other for other in release.release_ids(home) if other != attacked.name]
+        told = [release.table_file(path, OBSERVATIONS) for path in others]
+        told += sorted((home.published / "removed").glob(f"*/{OBSERVATIONS}.parquet"))
+        told.append(release.table_file(attacked, OBSERVATIONS))
+        return disclosure.Attack.of(attacked.name, len(told), disclosure.attack_candidate(home, told))
+
+
+def vintages(home: Home) -> list[date]:
+    """The days on which something became known, oldest first; none if nothing is loaded."""
+    from hfc import warehouse
+
+    return warehouse.vintages(home)
+
+
+def is_released(home: Home, day: date) -> bool:
+    """Whether there is the release of what the lake and the code of today know of a vintage."""
+    from hfc import warehouse
+
+    return (home.releases / warehouse.planned_release(home, day, _released(home))).is_dir()
+
+
+def late_feeds(home: Home, today: date) -> list[str]:
+    """The feeds whose last expected delivery has not come within its days of grace, each with the day it was due."""
+    from ingest import lake
+
+    feeds = lake.punctuality(home, today)
+    return [f"{feed['feed']} (due {feed['due']})" for feed in feeds if feed["state"] == "late"]
 
 
 def vintages_after(home: Home, release: Path, day: date) -> list[date]:
@@ -173,17 +295,26 @@ def vintages_after(home: Home, release: Path, day: date) -> list[date]:
     return [vintage for vintage in warehouse.vintages(home) if known < vintage <= day]
 
 
-def _release_of(home: Home, day: date) -> Release:
+def _release_of(home: Home, day: date, decision: Decision | None, target: Target) -> Release:
     """The release of one vintage, built, judged and published where it is missing."""
-    from hfc import warehouse
     from publish import release
 
-    existing = home.releases / warehouse.planned_release(home, day, _released(home))
-    if existing.is_dir():
-        return release.Release(existing.name, existing, False)
-    _build(home, day)
-    _gate(home)
-    return release.publish(home, forward_only=True)
+    built = _build(home, day, release.release_ids(home), target=target)
+    if built.up_to_date:
+        return release.Release(built.release_id, home.releases / built.release_id, False)
+    _gate(home, decision)
+    return _publish(home, forward_only=True)
+
+
+def _expect(home: Home, release_id: str | None) -> None:
+    """Raise `CandidateReplaced` if the candidate is not that of the release that is meant."""
+    from expectations.gate import candidate_build
+
+    if release_id is not None and (found := candidate_build(home)["release_id"]) != release_id:
+        raise CandidateReplaced(
+            f"The candidate is now that of release {found}: another run has built it after that of {release_id}, "
+            "which has to be built again"
+        )
 
 
 def _released(home: Home) -> dict[date, Path]:
@@ -198,27 +329,74 @@ def _ingest(home: Home, landing: Path, report: Report) -> list[Outcome]:
 
 
 def _load_all(home: Home, delivery_ids: list[str], report: Report) -> list[Outcome]:
+    from ingest import lake
+
     outcomes = []
-    for delivery_id in delivery_ids:
-        outcome = load(home, delivery_id)
+    for outcome in lake.load_all(home, delivery_ids):
         report(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _build(home: Home, as_of: date | None) -> Build:
+def _read_project(home: Home) -> None:
+    """Have dbt read its project ahead of a build, which fails again on whatever fails here."""
+    with suppress(Exception):
+        from hfc import warehouse
+
+        warehouse.parsed(home, quiet)
+
+
+def _build(
+    home: Home,
+    as_of: date | None,
+    existing: Collection[str] = (),
+    begin: Callable[[], object] = lambda: None,
+    target: Target = Target.DUCKDB,
+) -> Build:
+    """Build the candidate; `begin` is called when it is certain that there is one to build."""
+    from expectations.gate import candidate_build
     from hfc import warehouse
 
-    return warehouse.build(home, as_of, _released(home))
+    with on_disk(home.warehouse), lineage.step("build") as step:
+        built = warehouse.build(home, as_of, _released(home), existing, begin, target)
+        if not built.up_to_date:
+            step.reads += lineage.feeds(candidate_build(home)["inputs"])
+            step.writes += lineage.candidate(built.release_id)
+        return built
 
 
-def _gate(home: Home) -> Gate:
-    from expectations import gate as expectations_gate
-
-    return expectations_gate.gate(home)
-
-
-def _publish(home: Home) -> Release:
+def _gate(home: Home, decision: Decision | None, judge: Callable[..., Gate] | None = None) -> Gate:
+    """Judge the candidate, by `judge` where one is ready; what was approved in the release before holds it no more."""
+    from expectations import approval, gate
     from publish import release
 
-    return release.publish(home)
+    build = gate.candidate_build(home)
+    before = release.release_as_of(home, date.fromisoformat(build["as_of"]))
+    with lineage.step("gate") as step:
+        step.reads += lineage.candidate(build["release_id"])
+        try:
+            approved = approval.approved_warnings(release.manifest_of(before)) if before else {}
+            return (judge or gate.gate)(home, approved)
+        except GateHeld:
+            if decision is None:
+                raise
+            approval.approve(home, decision)
+            return gate.last_verdict(home)
+
+
+def _publish(home: Home, forward_only: bool = False) -> Release:
+    from publish import release
+
+    with lineage.step("publish") as step:
+        published = release.publish(home, forward_only)
+        manifest = release.manifest_of(published.path)
+        step.reads += lineage.candidate(published.release_id) + lineage.feeds(manifest["inputs"])
+        step.writes += lineage.tables(manifest)
+    _show(home)
+    return published
+
+
+def _show(home: Home) -> None:
+    from publish import postgres
+
+    postgres.publish(home)

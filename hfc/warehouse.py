@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import duckdb
 
+from expectations import dbt_tests
 from expectations.gate import Check
-from hfc import __version__, carried
+from expectations.rules import rules_of_dbt
+from hfc import __version__, batches, carried, provenance
 from hfc.corrections import DELIVERY_ID, Correction, corrected_sql, in_force, is_found
-from hfc.home import PROJECT, GateFailed, HfcError, Home, sha256_of, write_json
+from hfc.home import (
+    PROJECT,
+    DiskTrouble,
+    GateFailed,
+    HfcError,
+    Home,
+    Target,
+    disk_trouble_in,
+    sha256_of,
+    write_json,
+)
 from ingest.columns import lake_name, lake_type, text_literal
 from ingest.contract import Contract, load_contracts
 from ingest.lake import known_deliveries, lake_file
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 ROOT = Path(__file__).parent.parent
 # What decides the numbers: the code that reads and computes, its seeds and its contracts.
@@ -36,6 +51,12 @@ _SOURCES = (
 )
 _PROJECT_SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
+# What dbt has read in this process: of which project and version, for which engine.
+_PARSED: dict[tuple[Path, str, Target], Manifest] = {}
+
+# Tests run on their own; unit tests judge code.
+_ONLY_TABLES = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
 # What the history of the published values needs of an earlier release's metric_observation.
 _RELEASED = {
     **dict.fromkeys(("metric_id", "frequency", "period", "dimension", "member"), "VARCHAR"),
@@ -47,7 +68,7 @@ _RELEASED = {
 
 @dataclass(frozen=True)
 class Build:
-    """A candidate, or the news that the current release already holds exactly these inputs."""
+    """A candidate, or the news that a release already holds exactly these inputs."""
 
     release_id: str
     as_of: date
@@ -107,10 +128,19 @@ def _plan(home: Home, as_of: date | None, released: Mapping[date, Path]) -> tupl
     return context, deliveries
 
 
-def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] = MappingProxyType({})) -> Build:
+def build(
+    home: Home,
+    as_of: date | None = None,
+    released: Mapping[date, Path] = MappingProxyType({}),
+    existing: Collection[str] = (),
+    begin: Callable[[], object] = lambda: None,
+    target: Target = Target.DUCKDB,
+) -> Build:
     """Build the candidate warehouse for `as_of` (default: the latest publication date of a loaded delivery).
 
-    `released` holds the observations that earlier releases published, one Parquet file per as_of.
+    `released` holds the observations that earlier releases published, one Parquet file per as_of. Nothing is built for
+    the current release, and for those in `existing`; `begin` is called before anything is. `target` is the engine that
+    computes it, a target of dbt's profile.
 
     Raises:
         GateFailed: a dbt test refused the candidate.
@@ -118,15 +148,26 @@ def build(home: Home, as_of: date | None = None, released: Mapping[date, Path] =
     """
     context, deliveries = _plan(home, as_of, released)
     result = Build(context["release_id"], date.fromisoformat(context["as_of"]), False)
-    if context["previous_release_id"] == result.release_id:
+    if result.release_id in (context["previous_release_id"], *existing):
         return Build(result.release_id, result.as_of, True)
+    begin()
+    if target == Target.SPARK:
+        from hfc import spark
+
+        spark.session()  # one that does not start leaves the last candidate where it is
     earlier = [path for day, path in released.items() if day < result.as_of]
     corrections = in_force(result.as_of)
     basis = carried.basis(home, context["code_version"], [c.correction_id for c in corrections], deliveries)
     _create_sources(home, context, deliveries, earlier, corrections, carried.set_aside(home, basis))
-    tests, declared = _run_dbt(home)
-    inputs = [{k: d[k] for k in ("feed", "file", "sha256", "published_on", "outcome")} for d in deliveries]
-    build = {**context, "inputs": inputs, "tests": tests, "tests_declared": declared}
+    tests, declared, models = _run_dbt(home, target, context["code_version"])
+    names = ("delivery_id", "feed", "file", "sha256", "published_on", "outcome")
+    origin = {
+        "inputs": [{name: delivery[name] for name in names} for delivery in deliveries],
+        "seeds": provenance.seed_digests(),
+        "history": provenance.history(released, result.as_of),
+        "lineage": models,
+    }
+    build = {**context, **origin, "tests": tests, "tests_declared": declared}
     write_json(home.warehouse / "build.json", {**build, "carried": carried.record(home, basis)})
     return result
 
@@ -170,9 +211,10 @@ def _create_sources(
         )
         past = _parquet([str(path) for path in released], _RELEASED)
         connection.execute(f"CREATE VIEW lake.released_observation AS SELECT {', '.join(_RELEASED)} FROM {past}")
+        batches.load(connection, home, deliveries)
         connection.execute("CREATE TABLE lake.correction (correction_id VARCHAR, matches BOOLEAN)")
         for contract in load_contracts().values():
-            rows = _accepted(home, contract, deliveries)
+            rows = accepted(home, contract, deliveries)
             own = [correction for correction in corrections if correction.feed == contract.feed]
             connection.execute(_feed_view(contract, corrected_sql(own, rows)))
             if contract.feed == carried.FEED:
@@ -191,20 +233,22 @@ def _split_views(
     deliveries: list[dict[str, Any]],
     counted: set[str],
 ) -> None:
-    """The rows of the tax feed, apart: of the deliveries that the carried tables have counted, of the others, and of
-    those counted ones in which a voucher of the others can stand."""
+    """The rows of the tax feed, apart: of the deliveries that the carried tables have counted, and of the others; of
+    either also those deliveries alone in which a voucher of the others can stand."""
     columns = ", ".join(_columns(contract))
     loaded = [d for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
     old = [d for d in loaded if d["delivery_id"] in counted]
     new = [d for d in loaded if d["delivery_id"] not in counted]
     # A correction can change the number of a voucher, which the statistics of a file don't know.
-    near = old if corrections else carried.near(connection, home, old, new)
-    for name, part in (("tax_counted", old), ("tax_counted_near", near), ("tax_uncounted", new)):
-        rows = corrected_sql(corrections, _accepted(home, contract, part))
+    old_near = old if corrections else carried.near(connection, home, old, new)
+    new_near = new if corrections else carried.near(connection, home, new, loaded)
+    parts = {"tax_counted": old, "tax_counted_near": old_near, "tax_uncounted": new, "tax_uncounted_near": new_near}
+    for name, part in parts.items():
+        rows = corrected_sql(corrections, accepted(home, contract, part))
         connection.execute(f"CREATE VIEW carried.{name} AS SELECT {DELIVERY_ID}, {columns} FROM {rows}")
 
 
-def _accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
+def accepted(home: Home, contract: Contract, deliveries: list[dict[str, Any]]) -> str:
     """The accepted rows of a feed's loaded deliveries: exactly these files, whatever lands meanwhile."""
     files = [str(lake_file(home, d)) for d in deliveries if d["feed"] == contract.feed and d["outcome"] == "loaded"]
     return _parquet(files, _columns(contract))
@@ -233,67 +277,185 @@ def _feed_view(contract: Contract, rows: str) -> str:
     )
 
 
-def _run_dbt(home: Home) -> tuple[list[dict[str, Any]], int]:
-    """`dbt build` in this process, but for its unit tests, which judge code; its artefacts stay below the home.
+def _run_dbt(home: Home, target: Target, version: str) -> tuple[list[dict[str, Any]], list[str], dict[str, list[str]]]:
+    """Build the tables by dbt, in this process, and run its data tests; its artefacts stay below the home.
 
-    Returns the verdicts of dbt's data tests, for the gate's ledger, and how many such tests the project declares.
+    Returns the verdicts of the tests, for the gate's ledger, the ids of those that the project declares, and what each
+    model reads.
     """
+    with _logging(home) as log:
+        manifest = parsed(home, log.event)
+        rules = rules_of_dbt(data_tests(manifest))
+        statements = _compiled_tests(home, manifest, log.event, version)
+        if target == Target.SPARK:
+            results = _on_spark(home, manifest, log.event)
+        else:
+            results = _invoke(home, manifest, log.event, "build", *_ONLY_TABLES)
+        incomplete = bool(_errors(results, home))
+        checks = dbt_tests.run(home.candidate, statements, rules, log.line, incomplete)
+    refuse(results, checks, home)
+    return [asdict(check) for check in checks], [rule.check_id for rule in rules], provenance.lineage(manifest)
+
+
+def _compiled_tests(home: Home, manifest: Manifest, log: Callable[[Any], None], version: str) -> dict[str, str]:
+    """The statements of dbt's data tests by name, compiled once for each version of the code."""
+    kept = _kept(home, Target.DUCKDB) / "tests.json"
+    try:
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        if found["code_version"] == version:
+            return cast(dict[str, str], found["tests"])
+    except (OSError, ValueError, KeyError):
+        pass  # none yet, or one cut off
+    results = _invoke(home, manifest, log, "compile", "--select", "test_type:data")
+    tests = {result.node.name: dbt_tests.statement(result.node) for result in results}
+    write_json(kept, {"code_version": version, "tests": tests})
+    return tests
+
+
+def _on_spark(home: Home, manifest: Manifest, log: Callable[[Any], None]) -> Sequence[Any]:
+    """Build on Spark from the candidate's sources and seeds, and have the candidate take the tables over, by the same
+    contracts; give the results of the last that was done."""
+    from hfc import spark
+
+    if _errors(results := _invoke(home, manifest, log, "seed"), home):
+        return results
+    spark.prepare(home)
+    on_spark = parsed(home, log, Target.SPARK)
+    if _errors(results := _invoke(home, on_spark, log, "run", target=Target.SPARK), home):
+        return results
+    os.environ["HFC_COMPUTED"] = str(spark.warehouse(home))
+    try:
+        return _invoke(home, manifest, log, "run")
+    finally:
+        del os.environ["HFC_COMPUTED"]
+
+
+def _invoke(
+    home: Home,
+    manifest: Manifest,
+    log: Callable[[Any], None],
+    command: str,
+    *arguments: str,
+    target: Target = Target.DUCKDB,
+) -> Sequence[Any]:
+    """Run a command of dbt; give what became of each node."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.artifacts.resources.types import NodeType
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
 
     os.environ["HFC_CANDIDATE"] = str(home.candidate)
-    arguments = ["build", "--exclude-resource-type", "unit_test",
-                 "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-format-file", "text",
-                 "--target-path", str(home.warehouse / "dbt"), "--log-path", str(home.warehouse / "logs")]  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):
-        result = dbtRunner().invoke(["--quiet", *arguments])
+    place = ["--target-path", str(home.warehouse / "dbt"), *_options(home, target)]
+    result = dbtRunner(manifest, [log]).invoke(["--no-write-json", command, *arguments, *place])
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt-duckdb leaves it untyped
     if result.exception or not isinstance(result.result, RunExecutionResult):
-        raise HfcError(f"dbt stopped: {result.exception}; the whole log is {_log(home)}")
-    refuse(result.result.results, home)
-    manifest = json.loads((home.warehouse / "dbt" / "manifest.json").read_text(encoding="utf-8"))
-    declared = sum(node["resource_type"] == "test" for node in manifest["nodes"].values())
-    tests = [node for node in result.result.results if node.node.resource_type == NodeType.Test]
-    return [asdict(_check(test)) for test in sorted(tests, key=lambda test: test.node.name)], declared
+        raise HfcError(f"dbt stopped: {result.exception}; the whole log is {_log(home)}") from result.exception
+    return result.result.results
 
 
-def refuse(results: Sequence[Any], home: Home) -> None:
+def data_tests(manifest: Manifest) -> list[dict[str, Any]]:
+    """The data tests that the project declares, as the manifest describes them."""
+    from dbt.artifacts.resources.types import NodeType
+
+    return [node.to_dict() for node in manifest.nodes.values() if node.resource_type == NodeType.Test]
+
+
+def parsed(home: Home, log: Callable[[Any], None], target: Target = Target.DUCKDB) -> Manifest:
+    """The project as dbt reads it, once in a process; of what an earlier one has read and kept, only changed files.
+
+    The path of the candidate is no part of it, or else every home would read the whole project anew.
+    """
+    read = PROJECT, code_version(), target
+    if read not in _PARSED:
+        _PARSED[read] = _parsed(home, log, target)
+    return _PARSED[read]
+
+
+def _parsed(home: Home, log: Callable[[Any], None], target: Target) -> Manifest:
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    os.environ["HFC_CANDIDATE"] = home.candidate.name
+    arguments = ["--no-write-json", "parse", "--target-path", str(_kept(home, target)), *_options(home, target)]
+    result = dbtRunner(callbacks=[log]).invoke(arguments)
+    if not isinstance(result.result, Manifest):
+        message = f"dbt could not read {PROJECT}: {result.exception}; the whole log is {_log(home)}"
+        raise HfcError(message) from result.exception
+    return result.result
+
+
+def _kept(home: Home, target: Target) -> Path:
+    """Where what dbt has read and compiled stays: beside the project, for every home, where that can be written."""
+    return (PROJECT / "target" if os.access(PROJECT, os.W_OK) else home.warehouse / "dbt") / target
+
+
+def _options(home: Home, target: Target) -> list[str]:
+    """Where dbt reads; its own logs are off, since it formats every statement's events for each of them."""
+    return ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--log-path", str(_log(home).parent),
+            "--log-level", "none", "--log-level-file", "none", "--target", target]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The file for people; dbt writes to it from several threads."""
+
+    file: TextIO
+    lock: Lock = field(default_factory=Lock)
+
+    def line(self, text: str) -> None:
+        """Note something now."""
+        self._write(datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"), text)
+
+    def event(self, event: Any) -> None:
+        """Note what dbt says to people; the statements are in `warehouse/dbt/run`."""
+        if event.info.level in ("info", "warn", "error"):
+            self._write(event.info.ts.ToJsonString(), event.info.msg)
+
+    def _write(self, when: str, text: str) -> None:
+        with self.lock:
+            self.file.write(f"{when} {text}\n")
+
+
+@contextmanager
+def _logging(home: Home) -> Iterator[_Log]:
+    """What takes the messages of dbt and of its tests."""
+    _log(home).parent.mkdir(parents=True, exist_ok=True)
+    with open(_log(home), "w", encoding="utf-8") as file:
+        yield _Log(file)
+
+
+def refuse(results: Sequence[Any], checks: Sequence[Check], home: Home) -> None:
     """Stop where dbt could not build a model, or a test or a constraint of a published table refused the candidate.
+
+    Rows that a test refuses can break a model further on, so a refusal comes first.
 
     Raises:
         GateFailed: rows are not what the project declares.
+        DiskTrouble: a model could not be built because of the disk.
         HfcError: a model could not be built at all.
     """
-    refused = [
-        n for n in results if n.status == "fail" or (n.status == "error" and "Constraint Error" in str(n.message))
-    ]
-    errors = [n for n in results if n.status == "error" and n not in refused]
+    errors = _errors(results, home)
+    constraints = [node for node in errors if "Constraint Error" in str(node.message)]
+    refused = [node.node.name for node in constraints] + [check.expectation for check in checks if check.refuses]
+    if refused:
+        names = ", ".join(refused[:10])
+        raise GateFailed(f"{len(refused)} dbt checks refused the candidate: {names}; the whole log is {_log(home)}")
     if errors:
         names = ", ".join(node.node.name for node in errors[:5])
         raise HfcError(f"dbt could not build {names}: {errors[0].message}; the whole log is {_log(home)}")
-    if refused:
-        names = ", ".join(node.node.name for node in refused[:10])
-        raise GateFailed(f"{len(refused)} dbt checks refused the candidate: {names}; the whole log is {_log(home)}")
+
+
+def _errors(results: Sequence[Any], home: Home) -> list[Any]:
+    """The nodes that dbt could not build.
+
+    Raises:
+        DiskTrouble: one of them because of the disk.
+    """
+    errors = [node for node in results if node.status == "error"]
+    for node in errors:
+        if trouble := disk_trouble_in(str(node.message)):
+            raise DiskTrouble(trouble, home.warehouse)
+    return errors
 
 
 def _log(home: Home) -> Path:
     return home.warehouse / "logs" / "dbt.log"
-
-
-def _check(test: Any) -> Check:
-    """A data test of dbt as a check of the gate's ledger; a test says its validation level in `meta` or by its kind."""
-    node = test.node
-    kind = getattr(getattr(node, "test_metadata", None), "name", "singular")
-    return Check(
-        suite="dbt",
-        expectation=node.name,
-        column=getattr(node, "column_name", None),
-        success=test.status == "pass",
-        observed=f"{test.failures or 0} rows",
-        executed=test.status in ("pass", "warn"),
-        level=node.config.meta.get("level", 0 if kind in ("not_null", "accepted_values") else 1),
-        severity="warn" if node.config.severity.lower() == "warn" else "block",
-        limit='{"rows": 0}',
-    )

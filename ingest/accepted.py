@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -13,24 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ingest.columns import lake_name
+from ingest.columns import USCC_ALPHABET, lake_name
 from ingest.contract import Contract
 from ingest.plain import CODES, value_type
 from ingest.readers.pieces import in_order
+from ingest.row_groups import encoded, write_together
 from ingest.rows import sheet_sql
 from ingest.staging import Staged
 
-ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 FLAG = "uscc_check"
 
 
 def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, staged: Staged, target: Path) -> None:
     """Write the accepted rows, plain rows first.
 
-    A piece is a group of rows of its own and they are written one after the other, so that the bytes are always the
-    same.
+    A piece is a group of rows of its own and they stand one after the other, so that the bytes are always the same.
     """
     failing = _failing_codes(connection, contract, staged)
     judged = _judged(connection, contract, staged)
@@ -38,21 +37,21 @@ def write_accepted(connection: duckdb.DuckDBPyConnection, contract: Contract, st
         "SELECT position FROM verdict WHERE conflicts OR repeats ORDER BY position"
     ).fetchnumpy()["position"]
     schema = judged.schema
-    codes = _names(schema, lambda kind: kind == CODES)
     # By the least and greatest key a build finds the deliveries that a key can stand in.
     measured = {*_names(schema, pa.types.is_primitive), *map(lake_name, contract.keys)}
-    with (
-        pq.ParquetWriter(
-            target, schema, compression="zstd", store_schema=False, store_decimal_as_integer=True,
-            use_dictionary=[*codes, *_names(schema, pa.types.is_date), "flags.list.element"],
-            column_encoding={"line": "DELTA_BINARY_PACKED"}, write_statistics=sorted(measured),
-        ) as writer,
-        ThreadPoolExecutor(os.cpu_count()) as executor,
-    ):  # fmt: skip
-        finish = partial(_finished, contract, schema, failing, others)
-        for table in in_order(executor, finish, staged.scanned.tables()):
-            writer.write_table(table)
-        writer.write_table(judged)
+    codes = _names(schema, lambda kind: kind == CODES)
+    encode = partial(
+        encoded, compression="zstd", store_schema=False, store_decimal_as_integer=True,
+        use_dictionary=[*codes, *_names(schema, pa.types.is_date), "flags.list.element"],
+        column_encoding={"line": "DELTA_BINARY_PACKED"}, write_statistics=sorted(measured),
+    )  # fmt: skip
+
+    def of_piece(piece: pa.Table) -> pa.Buffer:
+        return encode(_finished(contract, schema, failing, others, piece))
+
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        pieces = in_order(executor, of_piece, staged.scanned.tables())
+        write_together(target, chain(pieces, map(encode, [judged])))
 
 
 def _names(schema: pa.Schema, of_kind: Callable[[pa.DataType], bool]) -> list[str]:
@@ -122,5 +121,5 @@ def _failing_codes(connection: duckdb.DuckDBPyConnection, contract: Contract, st
 
 
 def _check_character(code: str) -> str:
-    terms = " + ".join(f"(strpos('{ALPHABET}', {code}[{i + 1}]) - 1) * {pow(3, i, 31)}" for i in range(17))
-    return f"'{ALPHABET}'[((31 - ({terms}) % 31) % 31) + 1]"
+    terms = " + ".join(f"(strpos('{USCC_ALPHABET}', {code}[{i + 1}]) - 1) * {pow(3, i, 31)}" for i in range(17))
+    return f"'{USCC_ALPHABET}'[((31 - ({terms}) % 31) % 31) + 1]"

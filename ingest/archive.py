@@ -5,13 +5,15 @@ Can be killed anywhere and run again: bytes first, then the register entry; a fi
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -21,17 +23,20 @@ import yaml
 
 from hfc.home import (
     SHANGHAI,
-    TEMPORARY_SUFFIX,
     Home,
     UsageError,
     fsync_directory,
     fsync_file,
+    on_disk,
     sha256_of,
+    temporary_name,
     write_json,
 )
 
 SIDECAR = ".meta.yaml"
 SIDECAR_BYTES = 1 << 16
+# Bytes that a processor's cache still holds when they are hashed.
+CHUNK = 1 << 18
 
 log = logging.getLogger("hfc")
 
@@ -50,6 +55,20 @@ def receive(home: Home, landing: Path) -> None:
     """
     if not landing.is_dir():
         raise UsageError(f"no landing folder at {landing}: create it, or name another with --landing")
+    with on_disk(home.archive), _alone(home):
+        _receive(home, landing)
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Wait until no other process receives: of two that see a new file at once, the second has to find it known."""
+    home.archive.mkdir(parents=True, exist_ok=True)
+    with open(home.archive / ".lock", "wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _receive(home: Home, landing: Path) -> None:
     known: dict[tuple[str, str, int], set[str]] = {}
     for entry in registered(home):
         known.setdefault((entry["feed"], entry["file"], entry["bytes"]), set()).add(entry["sha256"])
@@ -162,16 +181,12 @@ def _archive(home: Home, arrival: dict[str, Any], path: Path, state: tuple[int, 
         return ""
     folder = home.archive / str(arrival["feed"])
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{os.getpid()}{TEMPORARY_SUFFIX}"
+    temporary = folder / temporary_name("arrival")
     try:
-        shutil.copyfile(path, temporary)
+        digest = _copy(path, temporary)
         if _state(path) != state:
             raise _Changing
         os.chmod(temporary, 0o444)
-        with ThreadPoolExecutor(1) as executor:
-            written = executor.submit(fsync_file, temporary)
-            digest = sha256_of(temporary)
-            written.result()
         target = archived(home, {**arrival, "sha256": digest})
         if not target.exists():
             os.replace(temporary, target)
@@ -181,21 +196,40 @@ def _archive(home: Home, arrival: dict[str, Any], path: Path, state: tuple[int, 
         temporary.unlink(missing_ok=True)
 
 
+def _copy(path: Path, target: Path) -> str:
+    """Copy a file durably; the SHA-256 of the copy, each part of which is hashed as soon as it is there."""
+    digest = hashlib.sha256()
+    with open(target, "w+b") as copy, ThreadPoolExecutor(1) as executor:
+        written = executor.submit(_write, path, target)
+        is_whole = False
+        while not is_whole:
+            is_whole = bool(wait([written], timeout=0.001).done)
+            while data := copy.read(CHUNK):
+                digest.update(data)
+        written.result()
+    return digest.hexdigest()
+
+
+def _write(path: Path, target: Path) -> None:
+    shutil.copyfile(path, target)
+    fsync_file(target)
+
+
 def _register(home: Home, arrival: dict[str, Any]) -> None:
     """Give the arrival the next number; a hard link makes taking a number exclusive."""
     home.deliveries.mkdir(parents=True, exist_ok=True)
     seq = max((int(path.stem) for path in home.deliveries.glob("*.json")), default=0) + 1
     while True:
         delivery_id = f"{seq:06d}"
-        staging = home.deliveries / f".{os.getpid()}-{delivery_id}"
-        write_json(staging, {**arrival, "delivery_id": delivery_id, "seq": seq})
+        staging = home.deliveries / temporary_name(delivery_id)
         try:
+            write_json(staging, {**arrival, "delivery_id": delivery_id, "seq": seq})
             os.link(staging, home.deliveries / f"{delivery_id}.json")
             return
         except FileExistsError:
             seq += 1
         finally:
-            staging.unlink()
+            staging.unlink(missing_ok=True)
 
 
 def registered(home: Home) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from ingest.contract import Column, Contract
 MISSING = ("", "-", "—", "–", "...", "......", "/", "空", "不详", "NA", "N/A")
 DECIMALS = 16
 _NUMBER = r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d{1,3})?|[+-]?\.\d+"
-USCC = "[0-9A-HJ-NPQRTUWXY]{18}"
+USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+USCC_LENGTH = 18
+USCC = f"[{USCC_ALPHABET}]{{{USCC_LENGTH}}}"
 _ORGANISATION = "[0-9A-Z]{8}-?[0-9X]"
-MONTH = r"[0-9]{4}-(0[1-9]|1[0-2])"
 _DATES = {
     r"\d{4}-\d{1,2}-\d{1,2}": "try_cast({0} AS DATE)",
     r"\d{4}/\d{1,2}/\d{1,2}": "try_cast(replace({0}, '/', '-') AS DATE)",
@@ -69,6 +70,8 @@ def value_sql(column: Column, power: int = 0) -> tuple[str, str]:
             return _period(source, column.frequency), "period"
         case "period_range":
             return _period_range(source), "period"
+        case "observational_period":
+            return _observational_period(source), "period"
         case "enum":
             return _choice(source, column.values), "enum"
         case "flag":
@@ -157,6 +160,19 @@ def _period_range(source: str) -> str:
     return (
         f"CASE WHEN strpos({source}, '~') = 0 THEN {start} "
         f"WHEN {source} NOT LIKE '%~%~%' AND ({end}) >= ({start}) THEN ({start}) || '~' || ({end}) END"
+    )
+
+
+def _observational_period(source: str) -> str:
+    """A month, quarter or year, or as statistics offices also print: 2024-S1, 2024-W05, or a day; canonical spelling.
+
+    Half-years and weeks are those of SDMX (ISO 8601 weeks).
+    """
+    return (
+        f"CASE WHEN regexp_full_match({source}, '\d{{4}}-?(S[12]|W(0[1-9]|[1-4]\d|5[0-3]))') "
+        f"THEN {source}[1:4] || '-' || regexp_extract({source}, '[SW]\d+') "
+        f"WHEN regexp_full_match({source}, '\d{{4}}-\d{{2}}-\d{{2}}') THEN ({_date(source)})::VARCHAR "
+        f"ELSE {_period(source, None)} END"
     )
 
 

@@ -47,6 +47,7 @@ ColumnType = Literal[
     "number",
     "period",
     "period_range",
+    "observational_period",
     "uscc",
     "uscc_or_organisation_code",
 ]
@@ -180,7 +181,8 @@ class Sdmx(_Strict):
 
     `attributes` are regular expressions of ids; `structures` the dimensions of a structure by AGENCY:ID; `flags` the
     status of CL_OBS_STATUS that a provider's flag means, the weightier first; `keyed_provider` whose CSV begins with
-    the column KEY; `ignored` changes with every delivery and says nothing about a value.
+    the column KEY; `ignored` changes with every delivery and says nothing about a value. `either` are dimensions with
+    one provider and attributes with another, which then come behind the first known attribute.
     """
 
     period: list[str]
@@ -191,6 +193,7 @@ class Sdmx(_Strict):
     title: list[str]
     indicator: list[str]
     attributes: list[str]
+    either: list[str]
     ignored: list[str]
     flags: dict[str, str]
     structures: dict[str, list[str]]

@@ -9,6 +9,9 @@ parallel loading change nothing; versions and repetitions across deliveries are 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -20,6 +23,8 @@ from hfc.home import Home, UsageError, write_json
 from ingest import archive
 from ingest.archive import registered
 from ingest.contract import load_contracts
+
+SMALL_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ def _identity(delivery: dict[str, Any]) -> tuple[str, str]:
     return delivery["feed"], delivery["file"] if delivery["problem"] else delivery["sha256"]
 
 
+def is_small(delivery: dict[str, Any]) -> bool:
+    """Whether a delivery takes so little that one core does for it, and others can be loaded beside it."""
+    return bool(delivery["bytes"] < SMALL_BYTES)
+
+
 def lake_file(home: Home, delivery: dict[str, Any]) -> Path:
     return home.lake / str(delivery["feed"]) / f"{delivery['delivery_id']}.parquet"
 
@@ -90,14 +100,33 @@ def load(home: Home, delivery_id: str) -> Outcome:
     Raises:
         UsageError: no such delivery.
     """
+    return next(load_all(home, [delivery_id]))
+
+
+def load_all(home: Home, delivery_ids: list[str]) -> Iterator[Outcome]:
+    """Load several deliveries: small ones side by side, then large ones, which need all cores, one after the other.
+
+    Raises:
+        UsageError: no such delivery.
+    """
     deliveries = {d["delivery_id"]: d for d in registered(home)}
-    if delivery_id not in deliveries:
-        raise UsageError(f"no delivery {delivery_id}; see hfc status")
-    delivery = deliveries[delivery_id]
-    first = min(
-        (d for d in deliveries.values() if _identity(d) == _identity(delivery)),
-        key=_precedence,
-    )
+    if unknown := [i for i in delivery_ids if i not in deliveries]:
+        raise UsageError(f"no delivery {', '.join(unknown)}; see hfc status")
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for delivery in sorted(deliveries.values(), key=_precedence):
+        first.setdefault(_identity(delivery), delivery)
+    waiting = [deliveries[delivery_id] for delivery_id in delivery_ids]
+
+    def one(delivery: dict[str, Any]) -> Outcome:
+        return _load(home, delivery, first[_identity(delivery)])
+
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        yield from executor.map(one, [d for d in waiting if is_small(d)])
+    yield from map(one, [d for d in waiting if not is_small(d)])
+
+
+def _load(home: Home, delivery: dict[str, Any], first: dict[str, Any]) -> Outcome:
+    """Load a delivery, unless `first`, the one of the same content that counts, is another."""
     if first is not delivery:
         outcome = _outcome(delivery, outcome="unchanged", reason=f"the same bytes as {first['file']}")
     else:
@@ -108,7 +137,7 @@ def load(home: Home, delivery_id: str) -> Outcome:
         lake_file(home, delivery).unlink(missing_ok=True)
     if not outcome.rows_quarantined:
         quarantine_file(home, delivery).unlink(missing_ok=True)
-    write_json(_outcome_file(home, delivery_id), asdict(outcome))
+    write_json(_outcome_file(home, delivery["delivery_id"]), asdict(outcome))
     return outcome
 
 
@@ -161,7 +190,11 @@ def quarantined_rows(home: Home, feed: str | None = None, confidential: bool = F
     """Every refused row with its delivery, place, main rule, all rules, offending value and raw cells.
 
     Of taxpayer-level feeds the value and the cells are left out, unless `confidential`.
+
+    Raises:
+        UsageError: there is no such feed.
     """
+    _check_feed(feed)
     result = []
     with duckdb.connect() as connection:
         for delivery in known_deliveries(home):
@@ -178,12 +211,22 @@ def quarantined_rows(home: Home, feed: str | None = None, confidential: bool = F
     return result
 
 
+def _check_feed(feed: str | None) -> None:
+    if feed is not None and feed not in load_contracts():
+        raise UsageError(f"there is no feed {feed}; the feeds are {', '.join(load_contracts())}")
+
+
 def drift(home: Home, feed: str | None = None) -> list[dict[str, Any]]:
     """How the columns of each feed's loaded deliveries changed, from one publication to the next.
 
     `unknown`: a header that the contract does not know and the delivery before did not have; `missing`: a column that
-    the delivery before had; `renamed`: a known column under another header than before.
+    the delivery before had; `renamed`: a known column under another header than before. Of a taxpayer-level feed, an
+    unknown header is not shown: it may be a cell.
+
+    Raises:
+        UsageError: there is no such feed.
     """
+    _check_feed(feed)
     before: dict[str, dict[str, list[str]]] = {}
     changes = []
     for delivery in sorted(known_deliveries(home), key=lambda d: (d["published_on"], d["seq"])):
@@ -192,7 +235,9 @@ def drift(home: Home, feed: str | None = None) -> list[dict[str, Any]]:
         header, old = delivery["header"], before.get(delivery["feed"], {})
         same = {name: delivery[name] for name in ("feed", "file", "published_on")}
         unknown = [text for text in header.get("", []) if text not in old.get("", [])]
-        found: list[tuple[str | None, ...]] = [("unknown", None, text, None) for text in unknown]
+        contract = load_contracts().get(delivery["feed"])
+        shown = ["(not shown)"] * len(unknown) if contract and contract.confidential else unknown
+        found: list[tuple[str | None, ...]] = [("unknown", None, text, None) for text in shown]
         for column in sorted({*header, *old} - {""}) if old else []:
             new, past = " / ".join(header.get(column, [])), " / ".join(old.get(column, []))
             if past and not new:

@@ -23,6 +23,7 @@ _TYPES = {
     "money": "an amount of money",
     "number": "a number",
     "period_range": "a month, or the first and the last month joined by `~`",
+    "observational_period": "a month, quarter, year, half-year, week or day",
     "uscc": "a USCC of 18 characters",
     "uscc_or_organisation_code": "a USCC of 18 characters, or an organisation code of 9 with or without its hyphen",
 }

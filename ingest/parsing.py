@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import get_ident
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from hfc.home import Home, replacing
+from hfc.home import Home, on_disk, replacing, temporary_name
 from ingest import rows
 from ingest.accepted import write_accepted
 from ingest.archive import archived
 from ingest.contract import Contract, load_contracts
-from ingest.lake import lake_file, quarantine_file
+from ingest.lake import is_small, lake_file, quarantine_file
 from ingest.readers import open_readings
 from ingest.readers.records import Unreadable
 from ingest.staging import normalised, stage
 
 QUARANTINE_LIMIT = 0.20
 MEMORY_LIMIT = "2GB"
-# What a killed process left in the scratch folder is removed after a day.
-LEFTOVER_SECONDS = 86_400
+CORES = os.cpu_count() or 1
 
 
 def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
-    """Write the delivery's accepted rows to the lake and its refused ones to quarantine; the facts of its outcome."""
+    """Write the delivery's accepted rows to the lake and its refused ones to quarantine; the facts of its outcome.
+
+    Raises:
+        DiskTrouble: the disk failed, which says nothing of the delivery, whatever a reader made of it.
+    """
     contract = load_contracts().get(delivery["feed"])
     facts = {"contract_sha256": contract.sha256 if contract else None}
     try:
@@ -41,7 +44,8 @@ def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
             raise Unreadable(f"no contract for feed {delivery['feed']}; known feeds: {', '.join(load_contracts())}")
         if delivery["problem"]:
             raise Unreadable(delivery["problem"])
-        return facts | _parse_rows(home, contract, delivery)
+        with on_disk(home.scratch):
+            return facts | _parse_rows(home, contract, delivery)
     except Unreadable as error:
         reason = str(error)
         if contract and contract.confidential:
@@ -51,7 +55,7 @@ def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dict[str, Any]:
     path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
-    with _scratch(home) as scratch, _engine(scratch.parent) as connection:
+    with _scratch(home) as scratch, _engine(scratch.parent, is_small(delivery)) as connection:
         readings = open_readings(contract, path, scratch)
         staged = stage(connection, contract, readings, published_on, scratch)
         rows.judge(connection, contract, staged, published_on)
@@ -81,17 +85,14 @@ def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dic
 def _scratch(home: Home) -> Iterator[Path]:
     """A folder of this delivery's own below the home: nothing of a delivery is ever written elsewhere."""
     home.scratch.mkdir(parents=True, exist_ok=True)
-    for leftover in home.scratch.iterdir():
-        if leftover.lstat().st_mtime < time.time() - LEFTOVER_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)
     with TemporaryDirectory(dir=home.scratch) as folder:
         yield Path(folder)
 
 
 @contextmanager
-def _engine(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """This process's in-memory database, empty again afterwards: opening one costs more than a small delivery."""
-    connection = _database(scratch)
+def _engine(scratch: Path, small: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """This thread's in-memory database, empty again afterwards: opening one costs more than a small delivery."""
+    connection = _database(scratch, small, get_ident())
     try:
         yield connection
     finally:
@@ -101,11 +102,16 @@ def _engine(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-@lru_cache(maxsize=1)
-def _database(scratch: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
-        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch / f"duckdb-{os.getpid()}")}
-    )
+@lru_cache(maxsize=2 * CORES)
+def _database(scratch: Path, small: bool, thread: int) -> duckdb.DuckDBPyConnection:
+    # Pieces of one size come and go: this allocator keeps their pages, where Arrow's own gives them back each time.
+    pa.set_memory_pool(pa.system_memory_pool())
+    folder = scratch / temporary_name("duckdb")
+    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(folder)})
     connection.execute("SET enable_progress_bar = false")
     connection.create_function("normalised", normalised, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
+    if small:
+        # To make a better plan for a statement takes longer than to carry it out; other deliveries use the other cores.
+        connection.execute("PRAGMA disable_optimizer")
+        connection.execute("SET threads = 1")
     return connection

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from ingest.columns import MISSING, faults, lake_type, text_literal, value_sql
 from ingest.contract import RULES, Column, Contract
-from ingest.scan import repeated
+from ingest.scan import parted, repeated, several
 from ingest.staging import BATCH, Staged, normalised
 
 SURPLUS = "(beyond the header)"
@@ -123,7 +122,8 @@ def _compare_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, sta
     keyed = " AND ".join(f"v_{column.id} IS NOT NULL" for column in contract.keys)
     content = _content(contract, lambda c: f"coalesce(v_{c.id}::VARCHAR, chr(30))")
     judged = connection.execute(f"SELECT hash({keys}) AS digest FROM judged WHERE {keyed}").fetchnumpy()["digest"]
-    digests = repeated([np.sort(judged), *staged.scanned.digests])
+    scanned = staged.scanned.digests
+    digests = repeated([parted(judged), *scanned]) if scanned else several(judged)
     connection.register("repeated", pa.table({"digest": digests}))
     connection.register("found", staged.scanned.among(digests))
     connection.execute("CREATE OR REPLACE TABLE twice AS SELECT 0 AS block, line AS position, * FROM found")

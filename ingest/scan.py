@@ -30,7 +30,7 @@ LOOSE = pa.schema(
     [("block", pa.int32()), ("position", pa.int64()), ("line", pa.int64()), ("cells", pa.list_(pa.string()))]
 )
 Digests = npt.NDArray[np.uint64]
-# Digests are compared in so many parts, by their first bits.
+# Digests are compared in so many parts, by their first bits: one part fits into a processor's cache.
 PARTS = 64
 # So many pieces stay in memory.
 KEPT = 128
@@ -41,13 +41,13 @@ class Scan:
     """A reading's rows, typed piece by piece; the raw cells of those that are not plain; digests of the others' keys.
 
     A piece, in memory or in a file, has `line`, `digest` (of the key), `plain` (whether its row is) and `v_<column>`,
-    NULL where a cell was not understood. `digests` are ascending in each piece.
+    NULL where a cell was not understood. `digests` has those of each piece in PARTS arrays, by their first bits.
     """
 
     schema: pa.Schema
     reading: Reading | None = None
     pieces: list[pa.Table | Path] = field(default_factory=list)
-    digests: list[Digests] = field(default_factory=list)
+    digests: list[list[Digests]] = field(default_factory=list)
     loose: list[pa.Table] = field(default_factory=list)
 
     @classmethod
@@ -114,7 +114,7 @@ def scan(
     return found
 
 
-def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[pa.Table | Path, Digests, pa.Table]:
+def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[pa.Table | Path, list[Digests], pa.Table]:
     """(the piece with its columns typed, digests of the keys of its plain rows, the other rows)."""
     number, piece = numbered
     columns = {f"v_{column.id}": _values(task.block, column, piece.cells) for column in task.contract.columns}
@@ -124,7 +124,7 @@ def _judge(task: _Task, numbered: tuple[int, Piece]) -> tuple[pa.Table | Path, D
         broken |= _is_unread(task.block, column, piece.cells, values[f"v_{column.id}"])
     typed = pa.table({"line": piece.lines, "digest": digests, "plain": ~broken, **columns})
     rows = np.flatnonzero(broken)
-    return _kept(task, number, typed), np.sort(np.delete(digests, rows)), _loose(task, piece, rows)
+    return _kept(task, number, typed), parted(np.delete(digests, rows)), _loose(task, piece, rows)
 
 
 def _kept(task: _Task, number: int, typed: pa.Table) -> pa.Table | Path:
@@ -152,8 +152,8 @@ def _values(block: Block, column: Column, cells: pa.Table) -> pa.Array:
 def _by_rules(task: _Task, typed: pa.Table) -> tuple[Digests, npt.NDArray[np.bool_]]:
     """(digest of each row's key, whether its values break a rule)."""
     keys = ", ".join(f"v_{column.id}" for column in task.contract.keys)
-    broken = " OR ".join(f"coalesce({sql}, false)" for column in task.contract.columns for _, sql in breaches(column))
-    query = f"SELECT hash({keys}) AS digest, {broken or 'false'} AS broken FROM typed"
+    broken = " OR ".join(sql for column in task.contract.columns for _, sql in breaches(column))
+    query = f"SELECT hash({keys}) AS digest, coalesce({broken or 'false'}, false) AS broken FROM typed"
     parameters = {"published_on": task.published_on} if "$published_on" in query else {}
     with task.connection.cursor() as cursor:
         found = cursor.register("typed", typed).execute(query, parameters).fetchnumpy()
@@ -188,14 +188,24 @@ def _loose(task: _Task, piece: Piece, rows: npt.NDArray[np.int64]) -> pa.Table:
     return pa.table([pa.array(values, kind.type) for values, kind in zip(columns, LOOSE, strict=True)], schema=LOOSE)
 
 
-def repeated(ascending: list[Digests]) -> Digests:
-    """The digests that stand more than once in all these arrays together; parts of them fit a processor's cache."""
-    bounds = np.arange(1, PARTS, dtype=np.uint64) * np.uint64((1 << 64) // PARTS)
-    split = [np.split(one, np.searchsorted(one, bounds)) for one in ascending]
+def parted(digests: Digests) -> list[Digests]:
+    """The digests in PARTS arrays, by their first bits."""
+    part = (digests // np.uint64((1 << 64) // PARTS)).astype(np.uint8)
+    ordered = digests[np.argsort(part, kind="stable")]  # of bytes, a sort that only counts
+    return np.split(ordered, np.cumsum(np.bincount(part, minlength=PARTS))[:-1])
+
+
+def repeated(digests: list[list[Digests]]) -> Digests:
+    """The digests that stand more than once in all these parted arrays together."""
 
     def of_part(part: int) -> Digests:
-        own = np.sort(np.concatenate([one[part] for one in split]))
-        return np.unique(own[1:][own[1:] == own[:-1]])
+        return several(np.concatenate([one[part] for one in digests]))
 
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         return np.concatenate(list(executor.map(of_part, range(PARTS))))
+
+
+def several(digests: Digests) -> Digests:
+    """The digests that stand more than once in one array."""
+    ordered = np.sort(digests)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from expectations.gate import Check
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -22,38 +24,50 @@ COLUMNS = (
         "3 mirror, 4 between domains, 5 against external sources.",
     ),
     (
+        "point",
+        "VARCHAR NOT NULL CHECK (point IN ('batch', 'candidate', 'release'))",
+        "When it is judged: batch, each delivery as it came in; candidate, the tables of this release; release, this "
+        "release against the one before it.",
+    ),
+    (
         "severity",
         "VARCHAR NOT NULL CHECK (severity IN ('block', 'warn'))",
-        "block: a failure stops the release; warn: it is reported.",
+        "block: a failure stops the release; warn: it holds the release until a person approves it, with a reason.",
     ),
     ("executed", "BOOLEAN NOT NULL CHECK (executed)", "Whether the check ran; a release has no other."),
     (
         "outcome",
         "VARCHAR NOT NULL CHECK (outcome = 'passed' OR (outcome = 'warned' AND severity = 'warn'))",
-        "passed or warned.",
+        "passed, or warned where a person let it pass.",
     ),
     ("observed", "VARCHAR NOT NULL", "What was seen."),
     ("limit", "VARCHAR NOT NULL", "What is allowed: the parameters of the check, as JSON."),
+    (
+        "reason",
+        "VARCHAR CHECK ((reason IS NULL) = (outcome = 'passed'))",
+        "Why a person let the warning pass; empty where the check passed.",
+    ),
 )
 
 
-def write_data_quality(connection: duckdb.DuckDBPyConnection, schema: str, checks: list[dict[str, Any]]) -> None:
-    """Create the table in `schema` from the checks of a verdict that passed."""
+def write_data_quality(
+    connection: duckdb.DuckDBPyConnection, schema: str, checks: list[Check], approved: list[dict[str, str]]
+) -> None:
+    """Create the table in `schema` from the checks of a verdict that passed, and the decisions on its warnings."""
+    reasons = {entry["check_id"]: entry["reason"] for entry in approved}
     table = f"{schema}.{TABLE}"
     columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in COLUMNS)
     connection.execute(f"CREATE TABLE {table} ({columns})")
     placeholders = ", ".join("?" * len(COLUMNS))
     for check in checks:
-        connection.execute(f"INSERT INTO {table} VALUES ({placeholders})", row_of(check))
+        connection.execute(f"INSERT INTO {table} VALUES ({placeholders})", row_of(check, reasons))
     connection.execute(f"COMMENT ON TABLE {table} IS '{COMMENT}'")
     for name, _, meaning in COLUMNS:
         connection.execute(f'COMMENT ON COLUMN {table}."{name}" IS $${meaning}$$')
 
 
-def row_of(check: dict[str, Any]) -> list[Any]:
-    """One check of the verdict as a row, in the order of COLUMNS."""
-    suite, rule, column = check["suite"], check["expectation"], check["column"]
-    outcome = "passed" if check["success"] else "warned"
-    identifier = "/".join(filter(None, (suite, rule, column)))
-    return [identifier, suite, rule, column, *(check[key] for key in ("level", "severity", "executed")), outcome,
-            check["observed"], check["limit"]]  # fmt: skip
+def row_of(check: Check, reasons: dict[str, str]) -> list[Any]:
+    """One check of the verdict as a row, in the order of COLUMNS; `reasons` are of the warnings, by check."""
+    outcome = "passed" if check.success else "warned"
+    return [check.check_id, check.suite, check.expectation, check.column, check.level, check.point, check.severity,
+            check.executed, outcome, check.observed, check.limit, reasons.get(check.check_id)]  # fmt: skip

@@ -17,8 +17,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.gate import candidate_build, gate_file
-from hfc.home import HfcError, Home, UsageError, fsync_directory, sha256_of
+from expectations.approval import approval_of
+from expectations.gate import Check, Gate, candidate_build, last_verdict
+from hfc.home import (
+    GateFailed,
+    GateHeld,
+    HfcError,
+    Home,
+    UsageError,
+    fsync_directory,
+    on_disk,
+    sha256_of,
+    temporary_name,
+)
 from publish.data_quality import TABLE as DATA_QUALITY
 from publish.data_quality import write_data_quality
 
@@ -28,8 +39,22 @@ if TYPE_CHECKING:
 DATABASE = "hfc.duckdb"
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
-# Small dictionaries that a reader of a release needs beside the published tables.
-DICTIONARY = ("attainment_status", "unit")
+# Small dictionaries that a reader of a release needs beside the published tables, and their schema in the candidate.
+DICTIONARY = {
+    "attainment_status": "seeds",
+    "dimension_member": "seeds",
+    "duty_status": "seeds",
+    "feed": "lake",
+    "sdmx_name": "seeds",
+    "unit": "seeds",
+}
+# What the manifest says of a release's making: see hfc.provenance.
+ORIGIN = (
+    "release_id", "as_of", "code_version", "inputs_sha256", "previous_release_id", "seeds", "inputs", "history",
+    "lineage",
+)  # fmt: skip
+# What stands wherever data is shown that is made up.
+BANNER = "SYNTHETIC DATA — simulated deliveries, not real results · 模拟数据，非真实结果"
 RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 # DuckDB 1.x clients read this one too.
 STORAGE_VERSION = "v1.0.0"
@@ -55,7 +80,7 @@ def publish(home: Home, forward_only: bool = False) -> Release:
     path = home.releases / release_id
     created = not path.is_dir()
     if created:
-        create(home, build, verdict)
+        create(home, build, verdict, approvals(home, verdict))
     current = current_release(home)
     if not (forward_only and current and manifest_of(current)["as_of"] > build["as_of"]):
         point(home, release_id)
@@ -64,17 +89,36 @@ def publish(home: Home, forward_only: bool = False) -> Release:
 
 def rollback(home: Home, release_id: str) -> Release:
     """Point `published/current` at an earlier release."""
-    if release_id not in release_ids(home):
-        known = ", ".join(release_ids(home)) or "none"
-        raise UsageError(f"There is no release {release_id}; releases: {known}")
-    point(home, release_id)
-    return Release(release_id, home.releases / release_id, False)
+    path = named_release(home, release_id)
+    point(home, path.name)
+    return Release(path.name, path, False)
 
 
 def current_release(home: Home) -> Path | None:
     """The directory of the current release, resolved once so that a reader stays with it."""
     path = home.current.resolve()
     return path if home.current.is_symlink() and path.is_dir() else None
+
+
+def named_release(home: Home, name: str) -> Path:
+    """The directory of a release by its identifier; or of `current`, or of `previous`, the one that current replaced.
+
+    Raises:
+        UsageError: there is no such release.
+    """
+    current = current_release(home)
+    if name in ("current", "previous") and current is None:
+        raise UsageError(f"Nothing is published in {home.root} yet: run hfc run first")
+    if name == "current" and current:
+        return current
+    if name == "previous" and current:
+        name = manifest_of(current)["previous_release_id"]
+        if name is None:
+            raise UsageError(f"Release {current.name} has replaced none")
+    if name not in release_ids(home):
+        known = ", ".join(release_ids(home)) or "none"
+        raise UsageError(f"There is no release {name}; releases: {known}")
+    return home.releases / name
 
 
 def release_ids(home: Home) -> list[str]:
@@ -119,42 +163,59 @@ def sweep(home: Home) -> None:
         shutil.rmtree(leftover)
 
 
-def passed_candidate(home: Home) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The candidate's build record and its verdict, if the gate passed exactly these bytes."""
+def passed_candidate(home: Home) -> tuple[dict[str, Any], Gate]:
+    """The candidate's build record and its verdict, if the gate, or a person after it, let exactly these bytes pass.
+
+    Raises:
+        GateFailed: the candidate was refused, or is held and nobody has approved it.
+        HfcError: these bytes were not judged.
+    """
     build = candidate_build(home)
     release_id = str(build["release_id"])
     if not RELEASE_ID.fullmatch(release_id):
         raise HfcError(f"{release_id!r} is no usable release id")
-    if not gate_file(home).is_file():
-        raise HfcError(f"Candidate {release_id} has no verdict: run hfc gate first")
-    verdict = json.loads(gate_file(home).read_text(encoding="utf-8"))
-    if verdict["passed"] is not True:
-        raise HfcError(f"The gate refused candidate {verdict['release_id']}: nothing was published")
-    if (verdict["release_id"], verdict["candidate_sha256"]) != (release_id, sha256_of(home.candidate)):
-        raise HfcError(f"Candidate {release_id} is not the one that the gate passed: run hfc gate again")
+    verdict = last_verdict(home)
+    if (verdict.release_id, verdict.candidate_sha256) != (release_id, sha256_of(home.candidate)):
+        raise HfcError(f"Candidate {release_id} is not the one that the gate judged: run hfc gate again")
+    if verdict.held is True and not verdict.failures and verdict.complete:
+        if approval_of(home, verdict):
+            return build, verdict
+        raise GateHeld(f"Warnings hold candidate {release_id}: a person has to approve it, nothing was published")
+    if verdict.passed is not True or verdict.failures or not verdict.complete:
+        raise GateFailed(f"The gate refused candidate {release_id}: nothing was published")
     return build, verdict
 
 
-def create(home: Home, build: dict[str, Any], verdict: dict[str, Any]) -> None:
+def approvals(home: Home, verdict: Gate) -> list[dict[str, str]]:
+    """The decision on each warning of a candidate that passed: the new ones, and those of earlier releases."""
+    given = approval_of(home, verdict)
+    carried = [check.approval for check in verdict.checks if check.approval]
+    return [*(given.entries() if given else []), *carried]
+
+
+def create(home: Home, build: dict[str, Any], verdict: Gate, approved: list[dict[str, str]]) -> None:
     """Write a whole release under a temporary name, make it durable and read-only, and rename it."""
     release_id = str(build["release_id"])
     home.releases.mkdir(parents=True, exist_ok=True)
     temporary = home.releases / f"{TEMPORARY}{release_id}"
     try:
-        (temporary / "parquet").mkdir(parents=True)
-        tables = write_tables(home.candidate, temporary, verdict["checks"])
-        digest = verdict["candidate_sha256"]
-        if sha256_of(home.candidate) != digest:
-            raise HfcError(f"Candidate {release_id} changed while it was being published: run hfc run again")
-        write_manifest(temporary, build, digest, tables)
-        seal(temporary)
-        os.rename(temporary, home.releases / release_id)
-        fsync_directory(home.releases)
+        with on_disk(home.releases / release_id):
+            (temporary / "parquet").mkdir(parents=True)
+            tables = write_tables(home.candidate, temporary, verdict.checks, approved)
+            digest = verdict.candidate_sha256
+            if sha256_of(home.candidate) != digest:
+                raise HfcError(f"Candidate {release_id} changed while it was being published: run hfc run again")
+            write_manifest(temporary, build, digest, tables, approved)
+            seal(temporary)
+            os.rename(temporary, home.releases / release_id)
+            fsync_directory(home.releases)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_tables(candidate: Path, target: Path, checks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def write_tables(
+    candidate: Path, target: Path, checks: list[Check], approved: list[dict[str, str]]
+) -> dict[str, dict[str, Any]]:
     """Write the DuckDB file and one Parquet file per published table; give rows and hash of each."""
     tables: dict[str, dict[str, Any]] = {}
     with copying(candidate, target / DATABASE) as connection:
@@ -163,16 +224,15 @@ def write_tables(candidate: Path, target: Path, checks: list[dict[str, Any]]) ->
             raise HfcError("The candidate has no published table: run hfc build again")
         for table in published:
             copy_table(connection, "published", table, "published")
-        write_data_quality(connection, "dst.published", checks)
+        write_data_quality(connection, "dst.published", checks, approved)
         for table in sorted([*published, DATA_QUALITY]):
             parquet = table_file(target, table)
             rows = write_parquet(connection, table, parquet)
             tables[table] = {"rows": rows, "sha256": sha256_of(parquet)}
-        present = tables_in(connection, "seeds")
-        for table in DICTIONARY:
-            if table not in present:
-                raise HfcError(f"The candidate has no table seeds.{table}: run hfc build again")
-            copy_table(connection, "seeds", table, "dictionary")
+        for table, schema in DICTIONARY.items():
+            if table not in tables_in(connection, schema):
+                raise HfcError(f"The candidate has no table {schema}.{table}: run hfc build again")
+            copy_table(connection, schema, table, "dictionary")
     return tables
 
 
@@ -184,6 +244,7 @@ def copying(candidate: Path, database: Path) -> Iterator[duckdb.DuckDBPyConnecti
     with duckdb.connect() as connection:
         # One thread and a total order: the same rows give the same bytes.
         connection.execute("SET threads = 1")
+        connection.execute(f"SET temp_directory = {literal(database.with_name('sorting'))}")  # gone when it is closed
         connection.execute(f"ATTACH {literal(candidate)} AS src (READ_ONLY)")
         connection.execute(f"ATTACH {literal(database)} AS dst (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("CREATE SCHEMA dst.published")
@@ -232,14 +293,19 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, table: str, path: Path)
     return int(written[0]) if written else 0
 
 
-def write_manifest(target: Path, build: dict[str, Any], digest: str, tables: dict[str, dict[str, Any]]) -> None:
-    """Write what the release holds and what it was made from."""
+def write_manifest(
+    target: Path,
+    build: dict[str, Any],
+    digest: str,
+    tables: dict[str, dict[str, Any]],
+    approved: list[dict[str, str]],
+) -> None:
+    """Write what the release holds, what it was made from, and what a person let pass."""
     manifest = {
-        "release_id": build["release_id"],
-        "as_of": build["as_of"],
+        **{name: build.get(name) for name in ORIGIN},
         "published_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "inputs": build.get("inputs"),
         "candidate_sha256": digest,
+        "approvals": approved,
         "tables": tables,
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
@@ -259,8 +325,7 @@ def seal(target: Path) -> None:
 
 def point(home: Home, release_id: str) -> None:
     """Move `published/current` to a release in one rename."""
-    temporary = home.published / f".current.{os.getpid()}.tmp"
-    temporary.unlink(missing_ok=True)
+    temporary = home.published / temporary_name("current")
     temporary.symlink_to(Path("releases") / release_id)
     os.replace(temporary, home.current)
     fsync_directory(home.published)

@@ -671,7 +671,8 @@ class Records(World):
         if column.kind == "number":
             digits = rng.randrange(4)
             bound = (column.high or 10**6) * 10**digits
-            return Decimal(rng.randint(-bound if column.low is None else column.low, bound)).scaleb(-digits)
+            least = -bound if column.low is None else column.low * 10**digits
+            return Decimal(rng.randint(least, bound)).scaleb(-digits)
         return f"模拟{column.header}" + rng.choice(("", "甲", "（乙）", " A", str(rng.randrange(100))))
 
     def _settle(self, record: Record) -> Record:
@@ -955,6 +956,14 @@ def write_random_landing(directory: Path, seed: int, size: int = 6, feeds: Itera
     for feed in feeds:
         world = special[feed](rng, size) if feed in special else Records(rng, feed)
         write_feed(rng, directory / world.feed, world, size)
+
+
+def write_notes(landing: Path, metrics: Iterable[str], day: date) -> None:
+    """A revision note on every period of these metrics, published on a day: whatever moved by then is explained."""
+    lines = [f"MN-{day:%Y%m%d}-{metric},{metric},1900,2200,模拟,模拟" for metric in metrics]
+    file = landing / "revision_notes" / f"notes__{day:%Y%m%d}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(["说明编号,指标,起始期,截止期,阶段,原因", *lines]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

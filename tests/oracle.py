@@ -196,7 +196,7 @@ FEEDS: dict[str, list[Column]] = {
     "price_indices": [
         Column("quarter", "季度", "quarter", key=True),
         Column("index_code", "指数", "enum", key=True, values=PRICE_INDICES),
-        Column("yoy_index", "同比指数", "number"),
+        Column("yoy_index", "同比指数", "number", low=-1000000, high=1000000),
         VOID,
     ],
     "listing_pipeline": [
@@ -249,7 +249,7 @@ FEEDS: dict[str, list[Column]] = {
         Column("plan_version", "版本", "text", key=True),
         Column("parcel", "地块", "text", key=True),
         Column("approved_on", "批准日期", "date"),
-        Column("area", "面积", "number", unit="万平方米"),
+        Column("area", "面积", "number", unit="万平方米", low=-999999999, high=999999999),
         Column("kind", "类型", "enum", values=FLOOR_KINDS),
         VOID,
     ],

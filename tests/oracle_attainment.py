@@ -11,6 +11,7 @@ Decisions where the specification is silent:
 - Three points are observations at the ends of three periods, whatever their year and frequency.
 - The latest value of a stock or a ratio is that of the latest period end, by the finest frequency that has it.
 - The previous milestone of a year lies two years before it. Ratios are expected to be at their target all year.
+- The actual value of a year with a suppressed observation that it is, or adds up, is not known.
 - Last year's share counts where last year is complete and its sum above zero.
 - The values compared are the published ones: rounded to ten places, halves away from zero.
 """
@@ -110,13 +111,23 @@ def judge(
             if (metric_id, dimension, member) == wanted and value is not None:
                 series[frequency].append(Point(period, period_end, Fraction(value)))
         clock = Clock(int(target["year"]), last_day.year, last_day.month)
+        held = "A" if clock.is_over else metric["frequencies"].split()[0]
+        is_suppressed = any(
+            row[1] == held and (row[0], row[4], row[5]) == wanted and row[3].year == clock.year and row[9] != "F"
+            for row in observations
+        )
         inputs = [feeds.get(name, Feed(None, False)) for name in metric["source_feeds"].split()]
-        judged.append(judge_target(target, metric, series, inputs, clock))
+        judged.append(judge_target(target, metric, series, inputs, clock, is_suppressed))
     return sorted(judged)
 
 
 def judge_target(
-    target: dict[str, str], metric: dict[str, str], series: dict[str, list[Point]], inputs: list[Feed], clock: Clock
+    target: dict[str, str],
+    metric: dict[str, str],
+    series: dict[str, list[Point]],
+    inputs: list[Feed],
+    clock: Clock,
+    is_suppressed: bool = False,
 ) -> tuple[Any, ...]:
     """One target, from the series of its metric and the feeds this is computed from."""
     finest = metric["frequencies"].split()[0]
@@ -125,7 +136,7 @@ def judge_target(
     is_bound = target["operator"] == "="
     ends = {point.period_end: point for frequency in ("A", "Q", "M") for point in series[frequency]}
     latest = [ends[max(ends)]] if ends else []
-    period, actual = find_actual(target, points, latest, series["A"], clock)
+    period, actual = (None, None) if is_suppressed else find_actual(target, points, latest, series["A"], clock)
     unrounded = find_expected(target, finest, points, series["A"], clock) if actual is not None else None
     rounded = ten_places(unrounded)
     expected = None if rounded is None else Fraction(rounded)

@@ -13,6 +13,9 @@ Decisions where the specification is silent:
 - Scope and rates are those in force on the day of receipt; the first ones also hold before their valid_from. The
   categories that have rows are those that are in scope at any time. Money of one month, tax type and scheme is shared as
   one sum as long as its rates hold.
+- A contribution to a cell is what a taxpayer's vouchers in it come to, over the whole period, without its sign; to a
+  level its share, not rounded. Which other cells are suppressed to protect a sensitive one is not for this calculation
+  to say: see `accepting_complements`.
 - Of equal largest shares, the first of central, province, city_district takes the rest. A sum that is not whole fen leaves
   its fraction there too, so that levels always add up to the total.
 """
@@ -37,6 +40,7 @@ LEVELS = ("central", "province", "city_district")
 REASONS = ("not_registered", "not_resident", "category")
 SCOPE = read_seed("metric_scope")
 SHARING = read_seed("tax_sharing")
+RULE = tuple(Fraction(row[name]) for row in read_seed("disclosure_rule") for name in ("taxpayers", "percent"))
 OVERRIDES = {(row["uscc"], row["tax_type"]): row["scheme"] for row in read_seed("tax_sharing_override")}
 IN_SCOPE = tuple(
     category for category in CATEGORIES if any(r["category"] == category and r["in_scope"] == "true" for r in SCOPE)
@@ -51,10 +55,28 @@ class Sums:
 
     amounts: dict[tuple[str, str, str], dict[str, Fraction]] = field(default_factory=dict)
     recorded: set[str] = field(default_factory=set)
+    paid: dict[tuple[str, str, str], list[tuple[str, str, Fraction]]] = field(default_factory=dict)  # month, USCC, yuan
 
-    def add(self, metric: str, dimension: str, member: str, month: str, yuan: Fraction) -> None:
+    def add(self, metric: str, dimension: str, member: str, month: str, yuan: Fraction, uscc: str | None) -> None:
         series = self.amounts.setdefault((metric, dimension, member), {})
         series[month] = series.get(month, Fraction(0)) + yuan
+        if uscc:
+            self.pay(metric, dimension, member, month, yuan, uscc)
+
+    def pay(self, metric: str, dimension: str, member: str, month: str, yuan: Fraction, uscc: str) -> None:
+        self.paid.setdefault((metric, dimension, member), []).append((month, uscc, yuan))
+
+    def is_sensitive(self, series: tuple[str, str, str], months: list[str]) -> bool:
+        """Whether the sum would tell too much of one taxpayer."""
+        taxpayers, percent = RULE
+        contributions: dict[str, Fraction] = {}
+        for month, uscc, yuan in self.paid.get(series, []):
+            if month in months:
+                contributions[uscc] = contributions.get(uscc, Fraction(0)) + yuan
+        if not contributions:
+            return False
+        first, *others = sorted((abs(yuan) for yuan in contributions.values()), reverse=True)
+        return len(contributions) < taxpayers or sum(others[1:]) < percent / 100 * first
 
     def over(self, series: tuple[str, str, str], months: list[str]) -> Fraction | None:
         """The sum in 100 million yuan, None where a month has no records."""
@@ -93,21 +115,25 @@ def add_up(vouchers: dict[str, dict[str, Any]], institutions: dict[str, Institut
         sums.recorded.add(month)
         reason, category = out_of_scope(institutions, voucher["uscc"], day)
         if reason:
-            sums.add("tax_revenue_out_of_scope", "total", "total", month, yuan)
-            sums.add("tax_revenue_out_of_scope", "reason", reason, month, yuan)
+            sums.add("tax_revenue_out_of_scope", "total", "total", month, yuan, voucher["uscc"])
+            sums.add("tax_revenue_out_of_scope", "reason", reason, month, yuan, voucher["uscc"])
             continue
         assert category is not None
-        sums.add("financial_tax_revenue", "total", "total", month, yuan)
-        sums.add("financial_tax_revenue", "category", category, month, yuan)
-        sums.add("financial_tax_revenue", "tax_type", tax_type, month, yuan)
+        sums.add("financial_tax_revenue", "total", "total", month, yuan, voucher["uscc"])
+        sums.add("financial_tax_revenue", "category", category, month, yuan, voucher["uscc"])
+        sums.add("financial_tax_revenue", "tax_type", tax_type, month, yuan, voucher["uscc"])
         if voucher["kind"] == "collection":
-            sums.add("financial_tax_revenue_gross", "total", "total", month, yuan)
+            sums.add("financial_tax_revenue_gross", "total", "total", month, yuan, voucher["uscc"])
         scheme, shares = find_shares(voucher["uscc"], tax_type, day)
         group = (month, tax_type, scheme, shares)
         shared[group] = shared.get(group, Fraction(0)) + yuan
+        for level, percent in zip(LEVELS, shares, strict=True):
+            if percent:
+                part = yuan * Fraction(percent) / 100
+                sums.pay("financial_tax_revenue", "fiscal_level", level, month, part, voucher["uscc"])
     for (month, _, _, shares), yuan in shared.items():
         for level, part in zip(LEVELS, share(yuan, shares), strict=True):
-            sums.add("financial_tax_revenue", "fiscal_level", level, month, part)
+            sums.add("financial_tax_revenue", "fiscal_level", level, month, part, None)
     return sums
 
 
@@ -143,10 +169,26 @@ def tax_observations(
             for dimension in names:
                 for member in members[dimension]:
                     series = (metric, dimension, member)
-                    value = sums.over(series, months_between(start, end))
-                    yield observation(metric, frequency, period, end, dimension, member, value, "cny_100m", as_of)
+                    months = months_between(start, end)
+                    yield cell(sums, series, months, (metric, frequency, period, end, dimension, member), as_of)
                     if frequency == "M" and metric == "financial_tax_revenue":
-                        value = sums.over(series, months_between(date(end.year, 1, 1), end))
-                        yield observation(
-                            f"{metric}_ytd", "M", period, end, dimension, member, value, "cny_100m", as_of
-                        )
+                        months = months_between(date(end.year, 1, 1), end)
+                        yield cell(sums, series, months, (f"{metric}_ytd", "M", period, end, dimension, member), as_of)
+
+
+def cell(sums: Sums, series: tuple[str, str, str], months: list[str], place: Any, as_of: date) -> tuple[Any, ...]:
+    """One published row, without its value where that is sensitive."""
+    value = sums.over(series, months)
+    row = observation(*place, value, "cny_100m", as_of)
+    if value is not None and sums.is_sensitive(series, months):
+        return (*row[:6], None, *row[7:9], "C", as_of)
+    return row
+
+
+def accepting_complements(expected: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The expected rows, those of tax suppressed that are published as suppressed to protect others (D)."""
+    protecting = {row[:6] for row in found if row[9] == "D" and row[6] is None and "tax_revenue" in row[0]}
+    return [
+        (*row[:6], None, *row[7:9], "D", row[10]) if row[:6] in protecting and row[9] == "F" else row
+        for row in expected
+    ]

@@ -240,6 +240,8 @@ BAD = {
         index_code  enum             ppi
         yoy_index   required         ∅
         yoy_index   number           百
+        yoy_index   range            -1000001
+        yoy_index   range            100000000000000000000
         void        enum             N
     """,
     "listing_pipeline": """
@@ -329,6 +331,8 @@ BAD = {
         approved_on   future_date      2024-04-01
         area          required         ∅
         area          number           12.8万
+        area          range            -1000000000
+        area          range            999999999.01
         kind          required         ∅
         kind          enum             改造
         void          enum             Y
@@ -607,6 +611,33 @@ def test_a_plain_amount_is_the_careful_one_or_none(power: int, decimals: int) ->
         right = dict(zip(texts, (value for (value,) in careful), strict=True))
         assert [text for text, value in found.items() if value not in (None, right[text])] == []
         assert found.get("1", 10**power) == 10**power
+
+
+@pytest.mark.parametrize("kind", ["date", "period", "period_range"])
+def test_a_plain_day_or_month_is_the_careful_one_or_none(kind: str) -> None:
+    column = Column(id="a", header="日期", type=kind)
+    days = ["2024-02-29", "20240229", "2024-2-9", "2024/2/29", "2024/02/09", "2024年2月9日"]
+    no_days = [
+        "2023-02-29",
+        "20230229",
+        "2024-0229",
+        "2024/2-9",
+        "2024W011",
+        "２０２４０２２９",
+        "00000101",
+        "2024年2月9",
+    ]
+    months = ["2024-02", "202402", "2024年2月", "2024年12月"]
+    no_months = ["2024-13", "202400", "2024", "2024-2", "2024年0月", "２０２４０２", "2024年2"]
+    ranges = ["2024-01~2024-03", "202401~202403", "2024-03~202403", "2024年1月~2024年3月"]
+    no_ranges = ["2024-03~2024-01", "2024-01~", "~2024-01", "2024-01~2024-02~2024-03", "~"]
+    texts = [*days, *no_days, *months, *no_months, *ranges, *no_ranges, "", "45000"]
+    careful = duckdb.execute(f"SELECT {value_sql(column)[0]} FROM (SELECT unnest(?) AS n_a)", [texts]).fetchall()
+    found = dict(zip(texts, plain_values(column, pa.array(texts).dictionary_encode()).to_pylist(), strict=True))
+    right = dict(zip(texts, (value for (value,) in careful), strict=True))
+    assert [text for text, value in found.items() if value not in (None, right[text])] == []
+    plain = {"date": days, "period": months, "period_range": [*months, *ranges]}[kind]
+    assert [text for text, value in found.items() if value is not None] == plain
 
 
 @pytest.mark.parametrize(("feed", "kind"), [(f, k) for f in FEEDS for k in ("amount", "number") if measured(f, k)])

@@ -17,13 +17,30 @@ PREFIXES = {"staging": "stg_", "intermediate": "int_", "published": ""}
 # What every layer may read: the release being built, its deliveries, what a contract says of its feed, and the past.
 OPEN_SOURCES = {"context", "delivery", "feed", "released_observation"}
 # What a build carries over of the one before, and the rows that this leaves to be counted.
-CARRIED_SOURCES = {"tax_counted", "tax_uncounted", "int_tax_window", "int_tax_taxpayer", "int_tax_delivered_cell"}
+CARRIED_SOURCES = {
+    "tax_counted",
+    "tax_uncounted",
+    "stg_tax_collections_repeated",
+    "int_tax_window",
+    "int_tax_taxpayer",
+    "int_tax_delivered_cell",
+    "int_tax_measured",
+}
 # The raw rows of public series have no key of their own; a table of one row is held by one_release; a key of ten million
 # vouchers is held where it can break, by the vouchers that stand in several deliveries.
 KEYLESS = {"stg_public_series_rows", "release", "stg_tax_collections"}
 # Growth of a quarter is joined with the levels that were made of the same quarters; tax that moved or was superseded
-# with what its taxpayer counts as; its months and levels with the cells that they were made of.
-REJOINING = {"int_value_added", "int_tax_delivered_cell", "int_tax_cell", "int_tax_metric_monthly"}
+# with what its taxpayer counts as; its months and levels with the cells that they were made of, and contributions with
+# the series that they were made for; what was revised with the notes that explain it, which are published for their own
+# sake.
+REJOINING = {
+    "int_value_added",
+    "int_tax_delivered_cell",
+    "int_tax_cell",
+    "int_tax_measured",
+    "int_tax_metric_monthly",
+    "metric_revision",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +136,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture(scope="module")
 def project(manifest: Manifest) -> Project:
     tests = [node for node in manifest.nodes.values() if node.resource_type == "test"]
-    keyed = {t.attached_node for t in tests if getattr(t, "test_metadata", None) and t.test_metadata.name == "unique"}
+    generic = [test for test in tests if getattr(test, "test_metadata", None)]
+    keyed = {test.attached_node for test in generic if test.test_metadata.name in ("unique", "unique_each")}
     return {
         node.name: Model(
             node.name,

@@ -27,31 +27,34 @@ from hfc.home import Home
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
-DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+IMAGES = {name: (REPOSITORY / name / "Dockerfile").read_text(encoding="utf-8") for name in (".", "./superset")}
+DOCKERFILE = IMAGES["."]
 RUNBOOK = (REPOSITORY / "docs/runbook.md").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 
 PINNED = re.compile(r":(?!latest$)[\w.-]+$|@sha256:[0-9a-f]{64}$")
 NAMED_VOLUME = re.compile(r"[A-Za-z0-9][\w.-]*")
 SECRET_NAME = re.compile(r"(PASSWORD|SECRET|TOKEN|KEY)$")
-SECRET_IN_ADDRESS = re.compile(r"://[^/@]*:[^/@]*@")
+SECRET_IN_ADDRESS = re.compile(r"://[^/@:]*:(?!\$\{\w+:\?)[^/@]*@")
 ONE_SHOT = "service_completed_successfully"
+IN_CONTAINERS = re.compile(r"\| `(HFC_\w+)` \|[^|]*\| [^|]*\bcontainers only\b")
 
 
 # --- rules that the schema of Compose does not know -------------------------------------------------------------------
 
 
-def faults(compose: str, dockerfile: str, runbook: str) -> list[str]:
+def faults(compose: str, images: dict[str, str], runbook: str) -> list[str]:
     """What a stranger could stumble over: dangling references, secrets, floating images, root, silent deaths."""
     try:
         document = yaml.safe_load(compose)
     except yaml.YAMLError as error:
         return [f"YAML: {error}"]
-    found = [*variable_faults(compose), *dockerfile_faults(dockerfile)]
+    found = [*variable_faults(compose), *(fault for folder in images for fault in dockerfile_faults(folder, images))]
     found += [f"{name} is not in the runbook" for name in undocumented(compose, runbook)]
+    found += [f"{name} of the runbook is not here" for name in IN_CONTAINERS.findall(runbook) if name not in compose]
     for name, service in document["services"].items():
         each = [*dangling(document, service), *secret_faults(service), *care_faults(document, name, service)]
-        user = service.get("user") or (user_of(dockerfile) if "build" in service else "root")
+        user = service.get("user") or (user_of(images[service["build"]]) if "build" in service else "root")
         if user.split(":")[0] in ("root", "0"):
             each.append("runs as root")
         found += [f"{name}: {fault}" for fault in each]
@@ -77,9 +80,11 @@ def dangling(document: dict[str, Any], service: dict[str, Any]) -> Iterator[str]
             name = used["source"] if isinstance(used, dict) else used
             if name not in (document.get(kind) or {}):
                 yield f"{kind} has no {name}"
-    for name in service.get("depends_on", ()):
+    for name, wait in service.get("depends_on", {}).items():
         if name not in document["services"]:
             yield f"services has no {name}"
+        elif wait["condition"] == "service_healthy" and "healthcheck" not in document["services"][name]:
+            yield f"waits for the health of {name}, which has no health check"
     for source, _ in mounts(service):
         if NAMED_VOLUME.fullmatch(source) and source not in (document.get("volumes") or {}):
             yield f"volumes has no {source}"
@@ -113,29 +118,35 @@ def secret_faults(service: dict[str, Any]) -> Iterator[str]:
 
 
 def care_faults(document: dict[str, Any], name: str, service: dict[str, Any]) -> Iterator[str]:
-    """An image that stays what it is; a health check, unless others wait for the service to end."""
+    """An image that stays what it is; no port beyond this machine; a health check, unless others wait for the end."""
     if not PINNED.search(service["image"]):
         yield f"image {service['image']} is not pinned"
+    for port in service.get("ports", ()):
+        if not port.startswith("127.0.0.1:"):
+            yield f"port {port} is open to other machines"
     waits = [other.get("depends_on", {}) for other in document["services"].values()]
-    ends = any(isinstance(wait, dict) and wait.get(name, {}).get("condition") == ONE_SHOT for wait in waits)
+    ends = any(wait.get(name, {}).get("condition") == ONE_SHOT for wait in waits)
     if not ends and "healthcheck" not in service:
         yield "has no health check"
 
 
-def dockerfile_faults(dockerfile: str) -> Iterator[str]:
+def dockerfile_faults(folder: str, images: dict[str, str]) -> Iterator[str]:
     """Pinned base; what is copied exists; everything that the project runs is copied."""
-    for image in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
+    name = os.path.normpath(f"{folder}/Dockerfile")
+    for image in re.findall(r"^FROM (\S+)", images[folder], re.MULTILINE):
         if not PINNED.search(image):
-            yield f"Dockerfile: image {image} is not pinned"
-    copied = {path for line in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE) for path in line.split()}
+            yield f"{name}: image {image} is not pinned"
+    copied = {path for line in re.findall(r"^COPY (.+) \S+$", images[folder], re.MULTILINE) for path in line.split()}
     for path in sorted(copied):
-        if not (REPOSITORY / path).exists():
-            yield f"Dockerfile: the repository has no {path}"
+        if not (REPOSITORY / folder / path).exists():
+            yield f"{name}: the repository has no {os.path.normpath(f'{folder}/{path}')}"
+    if folder != ".":
+        return
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     for path in (*packages, "dags", "dbt_project", "requirements.lock"):
         if path not in copied:
-            yield f"Dockerfile: {path} is not copied"
+            yield f"{name}: {path} is not copied"
 
 
 def user_of(dockerfile: str) -> str:
@@ -145,52 +156,83 @@ def user_of(dockerfile: str) -> str:
 
 
 def test_nothing_is_dangling_floating_or_root() -> None:
-    assert faults(COMPOSE, DOCKERFILE, RUNBOOK) == []
+    assert faults(COMPOSE, IMAGES, RUNBOOK) == []
 
 
 POSTGRES_USER = "    user: postgres\n"
+BROKER = "redis://:${HFC_BROKER_PASSWORD:?set a password of letters and digits}@"
+POSTGRES_HEALTH = "    healthcheck:\n      test: [CMD, pg_isready"
 BAD_COMPOSE = [
     ("environment: *environment", "environment: *settings", "undefined alias 'settings'"),
-    ("      postgres: {condition", "      database: {condition", "init: services has no database"),
+    ("      postgres: {condition", "      database: {condition", "databases: services has no database"),
     ("  metadata:\n", "", "postgres: volumes has no metadata"),
     (POSTGRES_USER, f"{POSTGRES_USER}    networks: [back]\n", "postgres: networks has no back"),
     (POSTGRES_USER, f"{POSTGRES_USER}    secrets: [password]\n", "postgres: secrets has no password"),
     (POSTGRES_USER, f"{POSTGRES_USER}    configs: [{{source: tuning}}]\n", "postgres: configs has no tuning"),
     (POSTGRES_USER, f"{POSTGRES_USER}    env_file: postgres.env\n", "postgres: the repository has no postgres.env"),
-    ("build: .", "build: {context: ., dockerfile: Dockerfile.slim}", "the repository has no ./Dockerfile.slim"),
-    ('["home:/var/lib/hfc"]', '["./settings:/var/lib/hfc"]', "the repository has no ./settings"),
+    ('["home:/var/lib/hfc",', '["./settings:/var/lib/hfc",', "the repository has no ./settings"),
+    ("[{source: board,", "[{source: pages,", "board: configs has no pages"),
+    (POSTGRES_HEALTH, f"    x-{POSTGRES_HEALTH.strip()}", "databases: waits for the health of postgres, which has no"),
     ("${HFC_INGEST_CRON:-}", "${HFC_INGEST_CLOCK:-}", "HFC_INGEST_CLOCK is not in the runbook"),
     ("${HFC_INGEST_CRON:-}", "${HFC_INGEST_CRON}", "$HFC_INGEST_CRON has neither a default nor a message"),
     ("${HFC_INGEST_CRON:-}", "$HFC_INGEST_CRON", "$HFC_INGEST_CRON has neither a default nor a message"),
     ("?set at least 64 random characters", "-secret", "AIRFLOW__API_AUTH__JWT_SECRET is a secret"),
-    ("?set a password for the metadata database", "-airflow", "postgres: POSTGRES_PASSWORD is a secret"),
+    ("?set a password for our own roles in PostgreSQL", "-airflow", "postgres: POSTGRES_PASSWORD is a secret"),
     ("airflow@postgres", "airflow:airflow@postgres", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN is a secret"),
+    (BROKER, "redis://:airflow@", "AIRFLOW__CELERY__BROKER_URL is a secret"),
+    (BROKER, BROKER.replace(":?", ":-"), "AIRFLOW__CELERY__BROKER_URL is a secret"),
     ("postgres:15.14-bookworm", "postgres:latest", "postgres: image postgres:latest is not pinned"),
     ("postgres:15.14-bookworm", "registry:5000/postgres", "postgres: image registry:5000/postgres is not pinned"),
+    ("nginx:1.28.0-bookworm", "nginx", "board: image nginx is not pinned"),
+    ("redis:7.2.11-bookworm", "redis", "broker: image redis is not pinned"),
+    (
+        "    user: redis\n",
+        "    user: redis\n    ports: [6379:6379]\n",
+        "broker: port 6379:6379 is open to other machines",
+    ),
+    ("    user: redis\n", "", "broker: runs as root"),
     (POSTGRES_USER, "", "postgres: runs as root"),
+    ("    user: nginx\n", "", "board: runs as root"),
     (POSTGRES_USER, '    user: "0:0"\n', "postgres: runs as root"),
     ("    healthcheck: &beating\n", "    x-healthcheck: &beating\n", "dag-processor: has no health check"),
     (f"init: {{condition: {ONE_SHOT}}}", "init: {condition: service_started}", "init: has no health check"),
 ]
 BAD_DOCKERFILE = [
-    ("python:3.11.14-slim-bookworm", "python", "Dockerfile: image python is not pinned"),
-    ("USER hfc", "", "scheduler: runs as root"),
-    ("COPY demo demo/", "COPY examples examples/", "Dockerfile: the repository has no examples"),
-    ("COPY expectations expectations/", "", "Dockerfile: expectations is not copied"),
+    (".", "python:3.11.14-slim-bookworm", "python", "Dockerfile: image python is not pinned"),
+    (".", "USER hfc", "", "scheduler: runs as root"),
+    (".", "COPY demo demo/", "COPY examples examples/", "Dockerfile: the repository has no examples"),
+    (".", "COPY expectations expectations/", "", "Dockerfile: expectations is not copied"),
+    ("./superset", "USER superset", "", "superset-init: runs as root"),
+    (
+        "./superset",
+        "COPY bundle bundle/",
+        "COPY charts charts/",
+        "superset/Dockerfile: the repository has no superset/charts",
+    ),
+]
+BAD_RUNBOOK = [
+    ("| `HFC_SUPERSET_PORT` |", "| `HFC_SUPERSET_ADDRESS` |", "HFC_SUPERSET_PORT is not in the runbook"),
+    ("| `HFC_SUPERSET_SECRET_KEY` |", "| `HFC_SECRET_KEY` |", "HFC_SECRET_KEY of the runbook is not here"),
 ]
 
 
 @pytest.mark.parametrize(("good", "bad", "fault"), BAD_COMPOSE)
 def test_a_bad_composition_is_refused(good: str, bad: str, fault: str) -> None:
     assert good in COMPOSE
-    found = faults(COMPOSE.replace(good, bad), DOCKERFILE, RUNBOOK)
+    found = faults(COMPOSE.replace(good, bad), IMAGES, RUNBOOK)
     assert any(fault in each for each in found), found
 
 
-@pytest.mark.parametrize(("good", "bad", "fault"), BAD_DOCKERFILE)
-def test_a_bad_image_is_refused(good: str, bad: str, fault: str) -> None:
-    assert good in DOCKERFILE
-    assert fault in faults(COMPOSE, DOCKERFILE.replace(good, bad), RUNBOOK)
+@pytest.mark.parametrize(("folder", "good", "bad", "fault"), BAD_DOCKERFILE)
+def test_a_bad_image_is_refused(folder: str, good: str, bad: str, fault: str) -> None:
+    assert good in IMAGES[folder]
+    assert fault in faults(COMPOSE, IMAGES | {folder: IMAGES[folder].replace(good, bad)}, RUNBOOK)
+
+
+@pytest.mark.parametrize(("good", "bad", "fault"), BAD_RUNBOOK)
+def test_a_runbook_of_another_composition_is_refused(good: str, bad: str, fault: str) -> None:
+    assert good in RUNBOOK
+    assert fault in faults(COMPOSE, IMAGES, RUNBOOK.replace(good, bad))
 
 
 # --- the schema, and Airflow itself -----------------------------------------------------------------------------------
@@ -222,13 +264,14 @@ for command in json.loads(sys.argv[1]):
 def parsed_by_airflow(commands: list[list[str]], root: Path) -> subprocess.CompletedProcess[str]:
     """Let Airflow read command lines, without carrying them out."""
     command = [sys.executable, "-c", PARSE, json.dumps(commands)]
-    environment = {**os.environ, "AIRFLOW_HOME": str(root)}
+    executor = SERVICES["worker"]["environment"]["AIRFLOW__CORE__EXECUTOR"]  # without it, no command `celery`
+    environment = {**os.environ, "AIRFLOW_HOME": str(root), "AIRFLOW__CORE__EXECUTOR": executor}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def commands_of_ours() -> list[list[str]]:
-    """What the containers of our image run: their commands and their health checks."""
-    ours = [service for service in SERVICES.values() if "build" in service]
+    """What the containers of Airflow run: their commands and their health checks."""
+    ours = [service for service in SERVICES.values() if service.get("build") == "."]
     checks = [service["healthcheck"]["test"] for service in ours if "healthcheck" in service]
     assert {check[0] for check in checks} == {"CMD"}
     return [service["command"] for service in ours] + [check[1:] for check in checks]
@@ -236,13 +279,27 @@ def commands_of_ours() -> list[list[str]]:
 
 def test_the_commands_are_airflows(tmp_path: Path) -> None:
     commands = commands_of_ours()
-    assert {command[0] for command in commands} == {"airflow", "python"}  # the python ones have tests of their own
+    assert {command[0] for command in commands} == {"airflow", "python", "sh"}  # the others have tests of their own
     assert (Path(sys.executable).parent / "airflow").exists()
     of_airflow = [command[1:] for command in commands if command[0] == "airflow"]
-    assert [command[0] for command in of_airflow] == ["api-server", "dag-processor", "scheduler", "jobs", "jobs"]
+    assert [command[0] for command in of_airflow] == [
+        "api-server",
+        "dag-processor",
+        "triggerer",
+        "scheduler",
+        "celery",
+        "jobs",
+        "jobs",
+        "jobs",
+    ]
     good = parsed_by_airflow(of_airflow, tmp_path)
     assert good.returncode == 0, good.stderr
-    for bad in (["scheduler", "--no-such-option"], ["webserver"], ["jobs", "check", "--job-type", "Scheduler"]):
+    for bad in (
+        ["scheduler", "--no-such-option"],
+        ["webserver"],
+        ["celery", "work"],
+        ["jobs", "check", "--job-type", "Scheduler"],
+    ):
         assert parsed_by_airflow([bad], tmp_path).returncode == 2, bad
 
 
@@ -256,32 +313,37 @@ def test_the_settings_are_the_launchers(tmp_path: Path) -> None:
     airflow = AirflowLocal(Home(tmp_path))
     airflow.root.mkdir()
     (airflow.root / "jwt_secret").write_text("secret")
-    launcher, compose = airflow.environment(), SERVICES["scheduler"]["environment"]
+    launcher, compose = airflow.environment(), SERVICES["worker"]["environment"]
     expected = {
         "API__BASE_URL",
         "API__HOST",  # the port of the container is published on 127.0.0.1
         "API_AUTH__JWT_SECRET",
+        "CELERY__BROKER_URL",
+        "CELERY__WORKER_CONCURRENCY",
+        "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT",
         "CORE__DAGS_FOLDER",
         "CORE__EXECUTION_API_SERVER_URL",  # not where a browser finds the API
+        "CORE__EXECUTOR",
+        "CORE__MAX_ACTIVE_TASKS_PER_DAG",
         "CORE__PARALLELISM",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
         "DATABASE__SQL_ALCHEMY_CONN",
+        "DATABASE__SQL_ALCHEMY_POOL_ENABLED",  # SQLite is better off without
     }
     launcher["AIRFLOW__CORE__PARALLELISM"] = "of this machine"
     assert settings_apart(launcher, compose) == expected
-    changed = {**compose, "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor", "AIRFLOW__CORE__TYPO": "1"}
-    assert settings_apart(launcher, changed) == expected | {"CORE__EXECUTOR", "CORE__TYPO"}
+    changed = {**compose, "AIRFLOW__CORE__LOAD_EXAMPLES": "True", "AIRFLOW__CORE__TYPO": "1"}
+    assert settings_apart(launcher, changed) == expected | {"CORE__LOAD_EXAMPLES", "CORE__TYPO"}
 
 
 def test_home_landing_and_dags_are_where_the_settings_say() -> None:
-    environment = SERVICES["scheduler"]["environment"]
-    assert [target for _, target in mounts(SERVICES["scheduler"])] == [
-        environment["HFC_HOME"],
-        environment["HFC_LANDING"],
-    ]
+    environment = SERVICES["worker"]["environment"]
+    places = [environment["HFC_HOME"], "/var/lib/board", environment["HFC_LANDING"]]
+    assert [target for _, target in mounts(SERVICES["worker"])] == places
     assert environment["AIRFLOW_HOME"] == f"{environment['HFC_HOME']}/airflow"
     assert f"WORKDIR {Path(environment['AIRFLOW__CORE__DAGS_FOLDER']).parent}\n" in DOCKERFILE
-    assert f"--owner hfc --group hfc --mode 750 {environment['HFC_HOME']}\n" in DOCKERFILE
+    assert f"--owner hfc --group hfc --mode 750 {environment['HFC_HOME']} " in DOCKERFILE
+    assert [target for _, target in mounts(SERVICES["board"])] == ["/var/lib/board"]
 
 
 def prepared(home: Path, database: Path) -> subprocess.CompletedProcess[str]:

@@ -359,3 +359,11 @@ def test_the_parent_survives_a_crash_of_the_child(tmp_path: Path, monkeypatch: p
     (tmp_path / "again").mkdir()
     with pytest.raises(Unreadable, match="ended its reader|needs more than"):
         child.isolated("workbook", path, tmp_path / "again")
+
+
+def test_a_library_that_finds_no_room_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise ImportError("binascii.so: failed to map segment from shared object")
+
+    monkeypatch.setattr(child, "import_module", no_room)
+    assert "needs more than" in child.result("workbook", tmp_path / "book.xlsx", tmp_path)["refused"]

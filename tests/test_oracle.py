@@ -22,6 +22,12 @@ DAY = date(2024, 7, 10)
 Rows = list[tuple[Any, ...]]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_suppressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values are looked at here, however few taxpayers a test needs."""
+    monkeypatch.setattr(oracle_tax_revenue, "RULE", (0, 0))
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -243,6 +249,34 @@ def test_an_overridden_tax_and_a_rate_that_changes_are_shared_apart(monkeypatch:
     # 3 + 0 + 0 and 2 + 0 + 1, then 1 + 0 + 0, then 1 + 1 + 2 (the largest takes the rest), then 1 + 2 + 2
     levels = [find(rows, "financial_tax_revenue", "2024-01", level) for level in oracle_tax_revenue.LEVELS]
     assert levels == [yuan("0.08"), yuan("0.03"), yuan("0.05")]
+
+
+def test_cells_of_few_taxpayers_and_those_that_one_or_two_make_up_are_sensitive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(oracle_tax_revenue, "RULE", (3, 10))
+    payers = ("A", "B", "C", "D")
+    events = register(*((uscc, "2024-01-01", "admit", "fund") for uscc in payers))
+    paid = {
+        "2024-01": ("100", "50", "10", "0"),  # ten of 100 are 10 %
+        "2024-02": ("100", "50", "9.99", "0"),
+        "2024-03": ("100", "50"),
+        "2024-04": ("-100", "50", "9.99"),
+        "2024-05": ("100", "-40", "10"),
+    }
+    vouchers = [
+        voucher(uscc, f"{month}-05", "stamp", amount)
+        for month, amounts in paid.items()
+        for uscc, amount in zip(payers, amounts, strict=False)
+    ]
+    rows: Rows = list(oracle_tax_revenue.tax_observations(numbered(vouchers), events, DAY))
+    found = {row[2]: row[9] for row in rows if (row[0], row[5]) == ("financial_tax_revenue", "city_district")}
+    assert found == {
+        "2024-01": "F", "2024-02": "C", "2024-03": "C", "2024-04": "C", "2024-05": "F", "2024-06": "F",
+        "2024-Q1": "C", "2024-Q2": "F",
+    }  # fmt: skip
+    assert find(rows, "financial_tax_revenue", "2024-03", "stamp") == (None, "A")
+    assert find(rows, "financial_tax_revenue", "2024-03", "deed") == yuan("0")
 
 
 def test_a_year_that_begins_before_its_first_record_is_missing() -> None:

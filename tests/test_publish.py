@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import stat
 import subprocess
@@ -23,11 +22,19 @@ from publish import release as releases
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT / "dbt_project" / "seeds"
+INPUTS = [{"feed": "fund_commitments", "file": "1.csv", "sha256": "0", "outcome": "loaded"}]
 STATEMENTS = """
+CREATE SCHEMA lake;
 CREATE SCHEMA published;
 CREATE SCHEMA seeds;
 CREATE TABLE seeds.attainment_status AS FROM read_csv('{seeds}/attainment_status.csv');
+CREATE TABLE seeds.dimension_member AS FROM read_csv('{seeds}/dimension_member.csv');
+CREATE TABLE seeds.duty_status AS FROM read_csv('{seeds}/duty_status.csv');
+CREATE TABLE seeds.sdmx_name AS FROM read_csv('{seeds}/sdmx_name.csv');
 CREATE TABLE seeds.unit AS FROM read_csv('{seeds}/unit.csv');
+CREATE TABLE lake.feed AS
+SELECT 'fund_commitments' AS feed, '基金认缴变动' AS title_zh, 'Fund commitments' AS title_en, 'event' AS kind,
+       93 AS stale_after_days;
 CREATE TABLE published.metric AS FROM read_csv('{seeds}/metric.csv');
 CREATE TABLE published.plan_target AS FROM read_csv('{seeds}/plan_target.csv');
 CREATE TABLE published.metric_observation AS
@@ -61,12 +68,25 @@ CREATE TABLE published.public_series AS
 SELECT 'NBS' AS provider, 'annual' AS dataset, 'gdp' AS series_key, 'GDP' AS indicator, '330100' AS area_code,
        '2023' AS period, 1.5::DECIMAL(28, 10) AS value, 'cny_100m' AS unit, 'A' AS obs_status,
        DATE '2024-02-01' AS published_on;
-CREATE TABLE published.delivery_outcome AS
-SELECT 'fund_commitments' AS feed, 'a.csv' AS file, repeat('0', 64) AS sha256, 100 AS bytes,
-       DATE '2024-02-01' AS published_on, 10 AS rows_in, 7 AS rows_accepted, 2 AS rows_quarantined,
-       1 AS rows_duplicate, 'loaded' AS outcome, NULL::VARCHAR AS reason;
+CREATE TABLE published.revision_note AS
+SELECT 'N-1' AS note_id, 'financial_value_added_discrepancy' AS metric_id, '2022' AS from_period, '2022-Q4' AS to_period,
+       'final' AS stage, 'made up' AS reason, DATE '2024-02-01' AS published_on;
+CREATE TABLE lake.delivery AS
+SELECT n::VARCHAR AS delivery_id, n AS seq, 'fund_commitments' AS feed, format('{{}}.csv', n) AS file,
+       repeat(n::VARCHAR, 64) AS sha256, 100 AS bytes, make_date(2024, n::INT, 1) AS published_on, 203 AS rows_in,
+       200 AS rows_accepted, 2 AS rows_quarantined, 1 AS rows_duplicate, 'loaded' AS outcome, NULL::VARCHAR AS reason,
+       NULL::VARCHAR AS source_url, 'CC0-1.0' AS licence, NULL::VARCHAR AS note, true AS synthetic
+FROM range(1, 8) AS numbers(n);
+CREATE TABLE lake.batch AS
+SELECT delivery_id, 200 AS lake_rows, published_on AS last_day, 5000::DECIMAL(38, 16) AS greatest_yuan
+FROM lake.delivery;
+CREATE TABLE published.delivery_outcome AS SELECT * EXCLUDE (delivery_id, seq) FROM lake.delivery;
+CREATE TABLE published.metric_revision AS
+SELECT 'fund_subscribed' AS metric_id, '2024-02' AS period, 'total' AS dimension, 'total' AS member,
+       24::DECIMAL(28, 10) AS previous_value, 25::DECIMAL(28, 10) AS value, 5::DECIMAL(28, 10) AS tolerance,
+       true AS is_explained;
 CREATE TABLE published.release AS
-SELECT '{release_id}' AS release_id, DATE '{as_of}' AS as_of, TIMESTAMPTZ '2025-01-20 08:00:00+00' AS created_at,
+SELECT '{release_id}' AS release_id, DATE '{as_of}' AS as_of, TIMESTAMP '2025-01-20' AS created_at,
        'none' AS inputs_sha256, 'test' AS code_version, NULL::VARCHAR AS previous_release_id, true AS synthetic;
 COMMENT ON TABLE published.metric_observation IS 'One row per metric''s period · 指标';
 COMMENT ON COLUMN published.metric_observation.value IS 'The value; NULL where missing';
@@ -80,7 +100,7 @@ def make_candidate(home: Home, release_id: str = "r1", as_of: str = "2025-01-20"
     with duckdb.connect(str(home.candidate)) as connection:
         connection.execute(STATEMENTS.format(seeds=SEEDS, release_id=release_id, as_of=as_of))
         connection.execute(extra or "SELECT 1")
-    build = {"release_id": release_id, "as_of": as_of, "inputs": {"a.csv": "0"}, "tests": [], "tests_declared": 0}
+    build = {"release_id": release_id, "as_of": as_of, "inputs": INPUTS, "tests": [], "tests_declared": []}
     write_json(home.warehouse / "build.json", build)
 
 
@@ -92,8 +112,8 @@ def pass_gate(home: Home) -> None:
         "candidate_sha256": sha256_of(home.candidate),
         "passed": True,
         "checks": [],
-        "declared": 1,
-        "executed": 1,
+        "declared": 0,
+        "executed": 0,
     }
     write_json(gate_file(home), verdict)
 
@@ -142,7 +162,7 @@ def test_a_release_holds_tables_comments_and_dictionary(home: Home) -> None:
         comments = connection.execute("SELECT comment FROM duckdb_columns() WHERE comment IS NOT NULL").fetchall()
         tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'hfc'").fetchall()
     assert ("published", "metric_observation", "One row per metric's period · 指标") in tables
-    assert {("dictionary", "unit", None), ("dictionary", "attainment_status", None)} <= set(tables)
+    assert {table for schema, table, _ in tables if schema == "dictionary"} == set(releases.DICTIONARY)
     assert ("The value; NULL where missing",) in comments
     assert "v1.0.0" in str(tags)
 
@@ -150,7 +170,7 @@ def test_a_release_holds_tables_comments_and_dictionary(home: Home) -> None:
 def test_the_manifest_is_true_and_files_are_read_only(home: Home) -> None:
     release = published(home)
     manifest = releases.manifest_of(release.path)
-    assert manifest["release_id"] == "r1" and manifest["as_of"] == "2025-01-20" and manifest["inputs"] == {"a.csv": "0"}
+    assert manifest["release_id"] == "r1" and manifest["as_of"] == "2025-01-20" and manifest["inputs"] == INPUTS
     assert set(manifest["tables"]) == {path.stem for path in (release.path / "parquet").iterdir()}
     for name, table in manifest["tables"].items():
         parquet = release.path / "parquet" / f"{name}.parquet"
@@ -189,7 +209,7 @@ def test_a_candidate_changed_after_the_gate_is_refused(home: Home) -> None:
     pass_gate(home)
     with duckdb.connect(str(home.candidate)) as connection:
         connection.execute("UPDATE published.metric_observation SET value = 1")
-    with pytest.raises(HfcError, match="not the one that the gate passed"):
+    with pytest.raises(HfcError, match="not the one that the gate judged"):
         releases.publish(home)
     assert os.readlink(home.current) == "releases/r1" and releases.release_ids(home) == ["r1"]
 
@@ -328,23 +348,26 @@ def test_query_answers_as_table_and_as_json(reading_home: Home) -> None:
     assert rows[2]["value"] is None
 
 
-def processor_seconds() -> float:
-    """Processor time of the children that ended; unlike the clock, it does not depend on what else runs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+# Reading has to be quick: what the commands import takes most of their time.
+LIGHT = {
+    *("hfc", "ingest", "expectations", "publish"),
+    *("duckdb", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "yaml"),
+    *("typer", "annotated_doc", "shellingham", "rich", "cython_runtime"),
+}
+PROBE = """
+import atexit, runpy, sys
+packages = lambda: {name.partition(".")[0] for name in sys.modules if name[0] != "_"}
+atexit.register(lambda: print(*packages() - sys.stdlib_module_names, file=sys.stderr))
+runpy.run_module("hfc.cli", run_name="__main__")
+"""
 
 
 @pytest.mark.parametrize("command", ["status", "board"])
-def test_reading_takes_less_than_a_second(reading_home: Home, command: str) -> None:
-    hfc(reading_home, command)
-    before = processor_seconds()
-    assert hfc(reading_home, command).returncode == 0
-    assert processor_seconds() - before < 1
-
-
-def test_reading_imports_nothing_heavy() -> None:
-    probe = "import sys, hfc.cli, hfc.board; print({'pandas', 'dbt', 'great_expectations'} & set(sys.modules))"
-    assert subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT, text=True).strip() == "set()"
+def test_reading_imports_nothing_heavy(reading_home: Home, command: str) -> None:
+    arguments = [sys.executable, "-c", PROBE, command, "--home", str(reading_home.root)]
+    shown = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout and "rich" in shown.stderr.split()
+    assert set(shown.stderr.split()) <= LIGHT
 
 
 def test_an_unexpected_failure_is_one_line(home: Home) -> None:
@@ -355,3 +378,18 @@ def test_an_unexpected_failure_is_one_line(home: Home) -> None:
     shown = hfc(home, "board")
     assert shown.returncode == 1 and len(shown.stderr.splitlines()) == 1
     assert "Traceback" in hfc(home, "board", HFC_DEBUG="1").stderr
+
+
+def test_a_table_larger_than_memory_is_sorted_beside_the_release(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = "SELECT hash(n) AS key, repeat(md5(n::VARCHAR), 4) AS text FROM range(1000000) AS r(n)"
+    make_candidate(home, extra=f"CREATE TABLE published.long AS {many}")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with releases.copying(home.candidate, tmp_path / "hfc.duckdb") as connection:
+        connection.execute("SET memory_limit = '150MB'")
+        connection.execute("CREATE TABLE dst.published.long AS FROM src.published.long ORDER BY ALL")
+        assert (tmp_path / "sorting").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "elsewhere", "hfc.duckdb"}
+    assert not list((tmp_path / "elsewhere").iterdir())

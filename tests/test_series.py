@@ -26,7 +26,7 @@ from hfc.home import Home
 from ingest import lake
 from ingest.contract import load_contracts
 from ingest.readers.records import Reading, Record, Unreadable
-from ingest.readers.series.yearbook import sheet_observations
+from ingest.readers.series.yearbook import Heading, sheet_observations
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "realdata"
@@ -384,7 +384,7 @@ def test_world_bank_values_are_exact_and_null_is_missing(tmp_path: Path) -> None
         ('[{"page":1},[{"date":"2020"}]]', "unreadable: no answer of the World Bank: KeyError('indicator')"),
         ('[{"page":1},[1]]', "unreadable: no answer of the World Bank: TypeError"),
         (
-            (FIXTURES / "world_bank.json").read_text().replace('"2022"', '"YTD2022"').replace('"2023"', '"2023-W01"'),
+            (FIXTURES / "world_bank.json").read_text().replace('"2022"', '"YTD2022"').replace('"2023"', '"2023-W54"'),
             "period in period (2)",
         ),
         ((FIXTURES / "world_bank.json").read_text().replace('"E"', '"?"'), "enum in obs_status (1)"),
@@ -572,15 +572,15 @@ ERROR = (
         (ERROR, "no SDMX data message: Error No results for query"),
         ("<html><body>Service unavailable</body></html>", "unreadable: HTML or XML without a table"),
         (message("eurostat_structure_specific.xml", "<Series", "<Serie"), "unreadable: no SDMX data message"),
-        (message("oecd_flat.xml", "2023-Q4", "2023-W40"), "period in period (1)"),
-        (message("oecd_flat.xml", "2023-Q4", "2023-S1"), "period in period (1)"),
+        (message("oecd_flat.xml", "2023-Q4", "2023-W54"), "period in period (1)"),
+        (message("oecd_flat.xml", "2023-Q4", "2023-S3"), "period in period (1)"),
         (message("oecd_flat.xml", "2023-Q4", "2023-10-01/P3M"), "period in period (1)"),
         (message("oecd_flat.xml", "34789023.1", "many"), "number in value (1)"),
         (message("oecd_flat.xml", 'OBS_STATUS="E"', 'OBS_STATUS="?"'), "enum in obs_status (1)"),
         (message("oecd_flat.xml", 'TIME_PERIOD="2023-Q4" ', ""), "required in period (1)"),
         (message("ecb_1.0.json", '"values":[{"id":"M"', '"values":[],"x":[{"id":"M"'), "dimension FREQ has no value"),
-        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0:7"'), "no SDMX data message: IndexError"),
-        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0"'), "no SDMX data message: ValueError"),
+        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0:7"'), "EXR_SUFFIX has no value 7"),
+        (message("ecb_1.0.json", '"0:0:0:0:0"', '"0:0:0:0"'), "the series 0:0:0:0 has not 5 dimensions"),
         (message("ecb_1.0.json", '"structure":{', '"structures":{'), "no SDMX data message: KeyError"),
         (message("oecd_2.0.json", '"0:1::"', '"0:1"'), "dimensionGroupAttributes 0:1 has other dimensions"),
         (message("oecd_2.0.json", "34789023.10", "[1]"), "unreadable"),
@@ -730,6 +730,44 @@ def test_unknown_table_with_blocks_side_by_side(tmp_path: Path, make: Any) -> No
         assert {row["indicator"] for row in rows} == {"年末人口/合计", "年末人口/户数"}
 
 
+STAGGERED = [
+    ["五、科技", None, None, None, "5-4续表", None, None],
+    ["5-4 各地区研发活动(2018年)", None, None, None, "地 区", "Region", "经费支出\n(万元)\n(10000 yuan)"],
+    ["单位：个", None, None, None, "全 国", "National", 30],
+    ["地 区", "Region", "机构数", None, "北 京", "Beijing", 10],
+    ["全 国", "National", 3, None, "天 津", "Tianjin", 20],
+    ["北 京", "Beijing", 1],
+    ["天 津", "Tianjin", 2],
+]
+
+
+def test_blocks_side_by_side_begin_on_rows_of_their_own(tmp_path: Path) -> None:
+    rows = load(tmp_path, workbook(*STAGGERED), "research.xlsx")
+    assert {row["dataset"] for row in rows} == {"各地区研发活动"} and {row["period"] for row in rows} == {"2018"}
+    found = [(r["dimensions"]["area"], r["indicator"], int(r["value"]), r["unit"]) for r in rows]
+    assert sorted(found) == sorted(
+        [("全国", "机构数", 3, "个"), ("北京", "机构数", 1, "个"), ("天津", "机构数", 2, "个"),
+         ("全国", "经费支出", 30, "万元"), ("北京", "经费支出", 10, "万元"), ("天津", "经费支出", 20, "万元")]
+    )  # fmt: skip
+
+
+def test_a_sheet_continues_the_table_of_the_sheet_before(tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(
+        io.BytesIO(workbook(["7-6 分地区支出(2019年)"], ["单位:亿元"], ["地区", "教育"], ["湖南", 1]))
+    )
+    for row in (["7-6 续表 2 continued"], ["", "", "金融", "住房"], ["湖 南", "Hunan", 2, 3]):
+        book.create_sheet("3") if "3" not in book.sheetnames else None
+        book["3"].append(row)
+    target = io.BytesIO()
+    book.save(target)
+    rows = load(tmp_path, target.getvalue(), "budget.xlsx")
+    assert select(rows, "dataset", "indicator", "value", "unit", "period") == [
+        ("分地区支出", "教育", 1, "亿元", "2019"),
+        ("分地区支出", "金融", 2, "亿元", "2019"),
+        ("分地区支出", "住房", 3, "亿元", "2019"),
+    ]
+
+
 def test_years_across_are_the_periods(tmp_path: Path) -> None:
     data = workbook(
         ["2-1 地区生产总值"], ["单位：", "亿元"], ["地区", "2018", "2019年"], ["合 计", 5, 6], ["湖南", 1, 2]
@@ -830,4 +868,4 @@ def test_a_sheet_larger_than_any_table_is_refused(tmp_path: Path) -> None:
     sheet = Reading(records=lambda: iter([Record(n, ["x"] * 1001) for n in range(10_000)]), sheet="big")
     assert EDITIONS
     with pytest.raises(Unreadable, match="sheet big has more than 100000 rows or 10000000 cells"):
-        sheet_observations(EDITIONS, sheet)
+        sheet_observations(EDITIONS, sheet, Heading())

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from oracle_shared import read_seed
 
 from hfc import pipeline
 from hfc.home import Home, sha256_of
@@ -42,7 +43,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def lake(home: Home, sql: str) -> list[tuple[object, ...]]:
     with duckdb.connect() as connection:
         for feed in load_contracts():
-            connection.execute(f"CREATE VIEW {feed} AS FROM read_parquet('{home.lake}/{feed}/*.parquet')")
+            files = f"read_parquet('{home.lake}/{feed}/*.parquet', filename = 'delivery_id')"
+            connection.execute(
+                f"CREATE VIEW {feed} AS SELECT * REPLACE (parse_filename(delivery_id, true) AS delivery_id) FROM {files}"
+            )
         connection.execute(f"CREATE VIEW outcome AS FROM read_json('{home.outcomes}/*.json', union_by_name = true)")
         return connection.execute(sql).fetchall()
 
@@ -134,6 +138,28 @@ def test_a_correction_and_a_withdrawal_come_with_a_later_delivery(home: Home) ->
     )
     assert corrected > 0
     assert lake(home, "SELECT count(*) FROM tax_collections WHERE void")[0][0] > 0 == void
+
+
+def test_a_note_explains_each_tax_metric_of_a_month_whose_vouchers_are_mended(home: Home) -> None:
+    sql = """
+        WITH told AS (
+            SELECT t.voucher_no, strftime(any_value(t.treasury_date), '%Y-%m') AS month, max(d.published_on) AS mended_on
+            FROM tax_collections AS t INNER JOIN outcome AS d ON t.delivery_id = d.delivery_id
+            GROUP BY t.voucher_no HAVING count(DISTINCT d.delivery_id) > 1
+        ), noted AS (
+            SELECT n.*, d.published_on
+            FROM revision_notes AS n INNER JOIN outcome AS d ON n.delivery_id = d.delivery_id
+        )
+        SELECT month, mended_on, list(DISTINCT n.metric_id ORDER BY n.metric_id)
+        FROM told
+        LEFT JOIN noted AS n
+            ON n.from_period = told.month AND n.to_period = told.month AND n.published_on = told.mended_on
+        GROUP BY ALL ORDER BY month
+    """
+    metrics = read_seed("metric")
+    taxed = sorted(row["metric_id"] for row in metrics if "tax_collections" in row["source_feeds"])
+    found = lake(home, sql)
+    assert len(found) > 10 and {tuple(noted) for *_, noted in found} == {tuple(taxed)}
 
 
 def vouchers(folder: Path) -> Iterator[str]:

@@ -370,6 +370,9 @@ def write_zone(directory: Path, seed: int, size: int = 3) -> None:
     rng = random.Random(seed)
     for world in make_worlds(rng, size):
         write_feed(rng, directory / world.feed, world, size)
+    # The accounts are made up: their two approaches differ by anything, which needs a word.
+    note = "说明编号,指标,起始期,截止期,阶段,原因\nMN-0,financial_value_added_discrepancy,1900,2100,模拟,模拟\n"
+    (directory / "revision_notes" / f"note__{FIRST_DAY:%Y%m%d}.csv").write_text(note, encoding="utf-8")
 
 
 if __name__ == "__main__":

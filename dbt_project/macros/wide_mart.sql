@@ -21,7 +21,7 @@ compared as (
             and o.frequency = b.frequency
             and o.dimension = b.dimension
             and o.member = b.member
-            and (o.period[1:4]::integer - 1) || o.period[5:] = b.period
+            and (left(o.period, 4)::integer - 1) || substring(o.period, 5) = b.period
 ),
 
 side_by_side as (
@@ -34,8 +34,8 @@ side_by_side as (
         {% for metric, unit in units.items() %}
         max(value) filter (where metric_id = '{{ metric }}') as {{ mart_column(metric, unit) }},
         {% endfor %}
-        arg_min(obs_status, list_position(['{{ metrics | join("', '") }}'], metric_id)) as obs_status,
-        arg_min(conf_status, list_position(['{{ metrics | join("', '") }}'], metric_id)) as conf_status,
+        arg_min(obs_status, array_position(['{{ metrics | join("', '") }}'], metric_id)) as obs_status,
+        arg_min(conf_status, array_position(['{{ metrics | join("', '") }}'], metric_id)) as conf_status,
         {% for metric in levels %}
         max(growth) filter (where metric_id = '{{ metric }}') as {{ metric }}_growth_percent,
         {% endfor %}

@@ -1,6 +1,6 @@
 -- Wherever a metric is published by category, tax, level of government or reason, every member has a row in each
 -- period, and they add up to the total, but for the rounding of each to the published decimals. Tax by category has the
--- categories in scope only.
+-- categories in scope only. What is suppressed adds up unseen: tax_parts_add_up_to_the_total holds that.
 with scope as ({{ dated(ref('metric_scope'), ['category']) }}),
 
 member as (
@@ -22,7 +22,8 @@ total as (
         metric_id,
         frequency,
         period,
-        value
+        value,
+        conf_status != 'F' as is_suppressed
     from {{ ref('metric_observation') }}
     where dimension = 'total'
 ),
@@ -34,7 +35,8 @@ part as (
         o.period,
         o.dimension,
         count(*) as members,
-        sum(o.value) as of_members
+        sum(o.value) as of_members,
+        bool_or(o.conf_status != 'F') as is_suppressed
     from {{ ref('metric_observation') }} as o
     inner join member as m on o.dimension = m.dimension and o.member = m.member
     group by all
@@ -47,8 +49,10 @@ from part as p
 inner join {{ ref('metric') }} as d on p.metric_id = d.metric_id
 left join total as t on p.metric_id = t.metric_id and p.frequency = t.frequency and p.period = t.period
 where
-    (p.of_members is null) != (t.value is null)
-    or abs(p.of_members - t.value) > p.members * 0.00000000005
+    (
+        not (p.is_suppressed or coalesce(t.is_suppressed, false))
+        and ((p.of_members is null) != (t.value is null) or abs(p.of_members - t.value) > p.members * 0.00000000005)
+    )
     or p.members != (
         select count(*)
         from member as m

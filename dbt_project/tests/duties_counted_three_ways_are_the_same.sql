@@ -1,3 +1,4 @@
+{{ config(meta={'level': 3}) }}
 -- The published counts of duties done and overdue are those of the board, and those of the leading units together.
 with board as (
     select

@@ -1,3 +1,4 @@
+{{ config(meta={'level': 2, 'point': 'release'}) }}
 -- What holds by the history is what the release says, key by key.
 with held as (
     select *

@@ -1,3 +1,4 @@
+{{ config(meta={'level': 3}) }}
 -- resident(t) = resident(t-1) + (re)admissions - departures + reclassified in - out, by category: the published stock
 -- grows from movements, here the institutions in residence at the end of each month are counted from their states.
 -- The same for the institutions ever admitted.

@@ -1,3 +1,4 @@
+{{ config(meta={'level': 3}) }}
 -- Financial tax revenue and what is out of scope add up to the feed, month by month, to the last decimal: here the
 -- whole feed is read, whatever the build carried over, and no taxpayer is looked up.
 with feed as (

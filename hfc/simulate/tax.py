@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from hfc.simulate.calendar import month_after, month_end, month_name, windows
+from hfc.simulate.calendar import Window, month_after, month_end, month_name, windows
 from hfc.simulate.institutions import Zone, taxpayers
 from hfc.simulate.writing import Delivery, Row
 
@@ -78,6 +78,11 @@ FROM priced
 _COLUMNS = "voucher_no, uscc, tax_type, filed, treasury_date, kind, amount"
 
 
+def deliveries(months: int) -> Iterator[Window]:
+    """The months of each delivery; all but the first mend vouchers of the last month of the one before."""
+    return windows(months, 6, 1)
+
+
 def collections(rng: random.Random, zone: Zone, months: int, rows: int) -> Iterator[Delivery]:
     """`rows` vouchers over all months, and a few of earlier deliveries corrected or withdrawn by the next one."""
     payers = [(*payer, rng.choice([1, 1, 2, 3, 8])) for payer in taxpayers(rng, zone)]
@@ -91,7 +96,7 @@ def collections(rng: random.Random, zone: Zone, months: int, rows: int) -> Itera
         connection.executemany("INSERT INTO taxpayer VALUES (?, ?, ?, ?, ?)", [(i, *p) for i, p in enumerate(payers)])
         late: list[list[Any]] = []
         done = 0  # months
-        for turn, window in enumerate(windows(months, 6, 1)):
+        for turn, window in enumerate(deliveries(months)):
             body = Path(scratch) / "body.csv"
             body.write_bytes(b"")
             total = sum((row[6] for row in late), Decimal())

@@ -6,9 +6,11 @@ import random
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
-from hfc.simulate.calendar import RECENT, START, last_day, month_after, month_name, quarter_name, quarters
-from hfc.simulate.writing import NOTE, Delivery, Row
+from hfc.simulate import tax
+from hfc.simulate.calendar import RECENT, START, last_day, month_after, quarter_name, quarters
+from hfc.simulate.writing import NOTE, TEXTS, Delivery, Row
 
 FIRST_YEAR = START.year - 1  # growth over the year before needs one
 _ACCOUNTS = ["年份", "行业", "劳动者报酬", "生产税净额", "固定资产折旧", "营业盈余", "总产出", "中间投入", "核算阶段"]
@@ -22,6 +24,13 @@ _SHARES = {"66": 60, "67": 14, "68": 17, "69": 9}
 # How much a preliminary account differs from the final one, in per mille.
 _REVISIONS = {2021: -4, 2022: 6, 2023: -15, 2024: -21, 2025: 4, 2026: 3}
 _CENSUS_YEAR = 2023
+# What moves with the quarters; a revision note is about one metric.
+_DERIVED = (
+    "financial_value_added_ytd",
+    "financial_value_added_volume_growth",
+    "financial_value_added_volume_growth_ytd",
+)
+_TAX = ("financial_tax_revenue", "financial_tax_revenue_ytd", "financial_tax_revenue_gross", "tax_revenue_out_of_scope")
 _NAMES = {"66": "货币金融服务", "67": "资本市场服务", "68": "保险业", "69": "其他金融业"}
 _INCOME_FROM = 2023  # interest and fees are reported from here on: the banks' indicator from 2024 on needs a base
 # Level of an indicator in the first quarter of FIRST_YEAR, growth a year in percent, basis.
@@ -138,22 +147,35 @@ def _published(published_on: date, rows: list[Row], months: int) -> Iterator[Del
 
 
 def revision_notes(months: int) -> Iterator[Delivery]:
-    """Why a published past value changed: each account that replaces a preliminary one, and late tax vouchers."""
+    """Why a published past value changed: an account came or was replaced, a tax voucher was corrected or withdrawn.
+
+    An account bends the quarters of the year before, too: benchmarking keeps their movement smooth.
+    """
     for turn, year in enumerate(range(FIRST_YEAR, FIRST_YEAR + len(_TOTALS))):
-        published_on = date(year + 1, 12, 22)
-        stage = "普查修订" if year == _CENSUS_YEAR else "最终核实"
-        late = month_name(date(year + 1, 1, 1), turn), month_name(date(year + 1, 11, 1), turn + 1)
-        rows: list[Row] = [
-            [
-                f"N-{year}-1",
-                "financial_value_added",
-                f"{year}Q1",
-                f"{year}年第四季度",
-                stage,
-                f"模拟：{stage}替换初步核算数",
-            ],
-            [f"N-{year}-2", "financial_value_added", f"{year}年", str(year), stage, f"模拟：{stage}替换初步核算数"],
-            [f"N-{year}-3", "financial_tax_revenue", *late, "更正", "模拟：税票迟报、作废和更正"],
-        ]
-        if published_on <= last_day(months):
-            yield Delivery("revision_notes", published_on, _NOTES, rows, turn)
+        final = "普查修订" if year == _CENSUS_YEAR else "最终核实"
+        preliminary = _notes(year, "P", "初步核算", "模拟：年度初步核算数取代季度推算数")
+        replaced = _notes(year, "F", final, f"模拟：{final}替换初步核算数")
+        for published_on, rows in ((date(year + 1, 2, 26), preliminary), (date(year + 1, 12, 22), replaced)):
+            if published_on <= last_day(months):
+                yield Delivery("revision_notes", published_on, _NOTES, rows, turn)
+    for turn, (mended, window) in enumerate(pairwise(tax.deliveries(months))):
+        yield Delivery("revision_notes", window.published_on, _NOTES, _tax_notes(mended.months[-1]), turn % TEXTS)
+
+
+def _tax_notes(month: date) -> list[Row]:
+    """A note on each metric that a mended voucher of a month moves."""
+    span = f"{month:%Y-%m}", f"{month:%Y-%m}"
+    return [
+        [f"N-{month:%Y%m}-T{turn}", metric, *span, "更正", "模拟：税票更正和作废"]
+        for turn, metric in enumerate(_TAX, start=1)
+    ]
+
+
+def _notes(year: int, mark: str, stage: str, reason: str) -> list[Row]:
+    """A note on the year's value-added, and one on the quarters of each metric that moves with them."""
+    span = f"{year - 1}Q1", f"{year}年第四季度"
+    metrics = ("financial_value_added", *_DERIVED)
+    quarterly = [
+        [f"N-{year}-{mark}{turn}", metric, *span, stage, reason] for turn, metric in enumerate(metrics, start=1)
+    ]
+    return [[f"N-{year}-{mark}0", "financial_value_added", f"{year}年", str(year), stage, reason], *quarterly]

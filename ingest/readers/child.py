@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from hfc.home import DISK_TROUBLES, DiskTrouble, on_disk
 from ingest.readers.limits import CELL_LIMIT, COLUMN_LIMIT, UNPACKED_LIMIT
 from ingest.readers.records import Reading, Record, Unreadable
 
@@ -32,12 +33,13 @@ _MODULES = {
     "workbook": "ingest.readers.excel",
     "HTML": "ingest.readers.html",
     "JSON": "ingest.readers.documents",
+    "JSON of statistics": "ingest.readers.series.json_answers",
     "SDMX-ML": "ingest.readers.series.sdmx_xml",
 }
 
 
 def isolated(form: str, path: Path, scratch: Path) -> list[Reading]:
-    """Every sheet of a delivery of `form`: workbook, HTML, JSON or SDMX-ML.
+    """Every sheet of a delivery of `form`: one of `_MODULES`.
 
     Raises:
         Unreadable: refused by the reader, or the reader needed more than its limits or crashed.
@@ -57,6 +59,7 @@ def run(form: str, path: Path, scratch: Path) -> list[Any]:
 
     Raises:
         Unreadable: as `isolated`.
+        DiskTrouble: the disk failed.
     """
     folder = _folder(scratch)
     folder.mkdir()
@@ -66,6 +69,8 @@ def run(form: str, path: Path, scratch: Path) -> list[Any]:
         done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise Unreadable(f"unreadable: reading the {form} takes more than {SECONDS:g} s") from None
+    if done.returncode in DISK_TROUBLES:
+        raise DiskTrouble(done.returncode, folder)
     answer = folder / "result.json"
     if not answer.exists():
         raise Unreadable(_death(form, done))
@@ -95,22 +100,33 @@ def _records(path: Path) -> Iterator[Record]:
 
 
 def main(form: str, path: str, folder: str, memory: str, seconds: str) -> None:
-    """The child: parse under limits, and leave `result.json`."""
+    """The child: parse under limits, and leave `result.json`; where the disk fails, its `errno` is the exit status."""
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))  # a signal first, which tells why
     resource.setrlimit(resource.RLIMIT_FSIZE, (UNPACKED_LIMIT, UNPACKED_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    found = result(form, Path(path), Path(folder))
-    (Path(folder) / "result.json").write_text(json.dumps(found), encoding="utf-8")
+    try:
+        found = result(form, Path(path), Path(folder))
+        with on_disk(Path(folder)):
+            (Path(folder) / "result.json").write_text(json.dumps(found), encoding="utf-8")
+    except DiskTrouble as error:
+        sys.exit(error.trouble)
 
 
 def result(form: str, path: Path, folder: Path) -> dict[str, Any]:
-    """What `run` gives, as `done`, or why the delivery is `refused`; never an exception."""
+    """What `run` gives, as `done`, or why the delivery is `refused`.
+
+    Raises:
+        DiskTrouble: the disk failed; no other exception leaves.
+    """
     try:
-        return {"done": _done(form, path, folder)}
+        with on_disk(folder):
+            return {"done": _done(form, path, folder)}
+    except DiskTrouble:
+        raise
     except Unreadable as error:
         return {"refused": str(error)}
-    except MemoryError:
+    except (MemoryError, ImportError):  # a shared library that finds no room is an ImportError
         return {"refused": f"unreadable: the {form} needs more than {_memory() >> 20} MiB of memory"}
     except BaseException as error:  # a panic of a Rust library is no Exception
         text = (str(error).splitlines() or [""])[0][:200]

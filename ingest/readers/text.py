@@ -154,13 +154,13 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
 
     Raises:
         Doubtful: a NUL byte, no UTF-8, CR alone, a line that may hold too long a cell, or quotes that are not just
-            around whole cells.
+            around whole cells of one line.
     """
     data = _text(path, delimiter, *block)
     ragged: list[Record] = []
 
     def keep(row: csv_in_bulk.InvalidRow) -> str:
-        ragged.append(Record(row.number - 1, row.text.split(delimiter)))
+        ragged.append(Record(row.number - 1, _cells(row.text, delimiter)))
         return "skip"
 
     names = [f"c{index}" for index in range(len(types))]
@@ -169,13 +169,18 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
             pa.BufferReader(data),
             csv_in_bulk.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
             csv_in_bulk.ParseOptions(
-                delimiter=delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=keep
+                delimiter=delimiter,
+                quote_char=b'"' in data and '"',
+                ignore_empty_lines=False,
+                invalid_row_handler=keep,
             ),
             csv_in_bulk.ConvertOptions(
                 column_types=dict(zip(names, types, strict=True)), strings_can_be_null=False, check_utf8=False
             ),
         )
-        cells.validate(full=True)  # UTF-8, each text of a dictionary once
+        for column in cells.columns:
+            for chunk in column.chunks:
+                getattr(chunk, "dictionary", chunk).validate(full=True)  # UTF-8, each text once
     except (pa.ArrowInvalid, UnicodeDecodeError):
         raise Doubtful from None
     if any(len(record.cells) > COLUMN_LIMIT for record in ragged):
@@ -185,7 +190,7 @@ def _piece(path: Path, delimiter: str, types: Sequence[pa.DataType], block: tupl
 
 
 def _text(path: Path, delimiter: str, start: int, size: int) -> bytes:
-    """The block's bytes, without quotes.
+    """The block's bytes.
 
     Raises:
         Doubtful: as `_piece`, but for UTF-8.
@@ -196,16 +201,20 @@ def _text(path: Path, delimiter: str, start: int, size: int) -> bytes:
     half = CELL_LIMIT // 2
     if any(data.find(b"\n", at, at + half) < 0 for at in range(0, size - half + 1, half)):
         raise Doubtful
-    return _unquoted(data, delimiter) if any(byte in data for byte in (b"\0", b"\r", b'"')) else data
-
-
-def _unquoted(data: bytes, delimiter: str) -> bytes:
-    """Lines without their quotes, which may only stand around whole cells that hold neither quotes nor separators."""
-    cell = rf'(?:"[^"{delimiter}\r\n\0]*"|[^"{delimiter}\r\n\0]*)'
-    lines = rf"\A(?:{cell}(?:{delimiter}|\r?\n))*{cell}\z"
-    if not pc.match_substring_regex(pa.scalar(data, pa.large_binary()), lines).as_py():
+    if any(byte in data for byte in (b"\0", b"\r", b'"')) and not _is_regular(data, delimiter):
         raise Doubtful
-    return data.translate(None, b'"')
+    return data
+
+
+def _is_regular(data: bytes, delimiter: str) -> bool:
+    """Whether quotes stand around whole cells of one line only, in which a quote is doubled; no NUL, no CR alone."""
+    cell = rf'(?:"(?:[^"\r\n\0]|"")*"|[^"{delimiter}\r\n\0]*)'
+    lines = rf"\A(?:{cell}(?:{delimiter}|\r?\n))*{cell}\z"
+    return bool(pc.match_substring_regex(pa.scalar(data, pa.large_binary()), lines).as_py())
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
 
 
 @lru_cache(maxsize=1)
@@ -229,4 +238,4 @@ def _cells_of_lines(path: Path, delimiter: str, lines: Sequence[int]) -> Iterato
             ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == 10), len(data))
             starts = np.append(0, ends + 1)
             for line in wanted[pages == page] - before[page] - 1:
-                yield data[starts[line] : ends[line]].decode().rstrip("\r").replace('"', "").split(delimiter)
+                yield _cells(data[starts[line] : ends[line]].decode().rstrip("\r"), delimiter)

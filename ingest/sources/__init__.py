@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hfc.credentials import Secret
 from hfc.home import HfcError, Home
 from ingest.sources import folder, http
 from ingest.sources.config import FolderSource, HttpSource
-from ingest.sources.credentials import Secret, secret_of
+from ingest.sources.credentials import secret_of
 from ingest.sources.landing import Batch, land, only_one, recall, remember, staging
 
 Outcome = Literal["landed", "unchanged", "failed"]

@@ -1,30 +1,13 @@
-"""Secrets: read from the environment or from an Airflow connection, and kept out of everything that is written."""
+"""The secret of a source: read from the environment or from an Airflow connection."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus
 
+from hfc.credentials import Secret, airflow_connection
 from hfc.home import Home
 from ingest.sources.config import Auth
 from ingest.sources.landing import SourceFailed
-
-HIDDEN = "***"
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A secret and the login it belongs to, if there is one."""
-
-    value: str = field(repr=False)
-    login: str | None = None
-
-    def hide(self, text: str) -> str:
-        """The text without the secret, in any of the forms an address may give it."""
-        for form in (self.value, quote(self.value), quote(self.value, safe=""), quote_plus(self.value)):
-            text = text.replace(form, HIDDEN)
-        return text
 
 
 def secret_of(home: Home, auth: Auth) -> Secret:
@@ -42,18 +25,12 @@ def secret_of(home: Home, auth: Auth) -> Secret:
 
 
 def _of_connection(home: Home, name: str) -> Secret:
-    # Importing Airflow makes its home directory: by hand, outside of Airflow, let that be the one of `make airflow`.
-    os.environ.setdefault("AIRFLOW_HOME", str(home.root / "airflow"))
-    from airflow.sdk import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        connection = Connection.get(name)
-    except AirflowNotFoundException:
+    connection = airflow_connection(home, name)
+    if connection is None:
         raise SourceFailed(
             f"there is no Airflow connection {name} (auth.airflow_connection): add it in Airflow, "
             f"or outside of Airflow set AIRFLOW_CONN_{name.upper()}"
-        ) from None
+        )
     if not connection.password:
         raise SourceFailed(f"the Airflow connection {name} (auth.airflow_connection) has no password")
     return Secret(connection.password, connection.login)

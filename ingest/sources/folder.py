@@ -14,8 +14,8 @@ from typing import Any
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from hfc.credentials import Secret
 from ingest.sources.config import WILDCARDS, FolderSource
-from ingest.sources.credentials import Secret
 from ingest.sources.landing import SIDECAR, Batch, SourceFailed, Staged, vintage
 
 CHUNK = 4 * 1024**2

@@ -25,8 +25,8 @@ from typing import Any
 import httpx
 import tenacity
 
+from hfc.credentials import Secret
 from ingest.sources.config import HttpSource, PageCount, PageLink, PageNumber
-from ingest.sources.credentials import Secret
 from ingest.sources.landing import Batch, SourceFailed, Staged, vintage
 
 BUSY = {429, 502, 503, 504}

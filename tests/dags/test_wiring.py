@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from sites import Reply, Request, site
 
 from hfc import pipeline
-from hfc.home import GateFailed, Home
+from hfc.home import CandidateReplaced, GateFailed, Home
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 Run = Callable[..., dict[str, Any]]
@@ -35,6 +36,8 @@ def dags(metadata: None) -> dict[str, Any]:
     assert not bag.import_errors
     for task in (task for dag in bag.dags.values() for task in dag.tasks):
         task.retry_delay = timedelta()
+    for dag in bag.dags.values():
+        dag.deadline = None  # which a run of `dag.test()` trips over at its end
     return bag.dags
 
 
@@ -134,7 +137,14 @@ def test_without_sources_there_is_nothing_to_fetch(run: Run, home: Path) -> None
     assert not (home / "landing").exists()
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refused_by: str = "") -> list[Any]:
+def test_without_a_folder_there_is_no_board(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HFC_BOARD", raising=False)
+    assert run("show_board") == {"run": "success", "site": "skipped"}
+
+
+def answer(
+    monkeypatch: pytest.MonkeyPatch, *, loaded: bool = True, up_to_date: bool = False, refused_by: str = ""
+) -> list[Any]:
     """A pipeline that builds, judges and publishes as said; gives the list of what it was asked."""
     asked: list[Any] = []
 
@@ -144,47 +154,87 @@ def answer(monkeypatch: pytest.MonkeyPatch, *, up_to_date: bool = False, refused
             raise GateFailed("1 dbt test refused the candidate")
         return SimpleNamespace(up_to_date=up_to_date, release_id="r1", as_of=as_of)
 
-    def gate(home: Home) -> None:
-        asked.append("gate")
+    def gate(home: Home, release_id: str) -> None:
+        asked.append(("gate", release_id))
         if refused_by == "gate":
             raise GateFailed("1 check refused the candidate")
+        if refused_by == "another run":
+            raise CandidateReplaced("The candidate is that of r2")
 
-    def publish(home: Home) -> SimpleNamespace:
-        asked.append("publish")
+    def publish(home: Home, release_id: str, forward_only: bool) -> SimpleNamespace:
+        asked.append(("publish", release_id, forward_only))
         return SimpleNamespace(release_id="r1", path=home.releases / "r1")
 
-    for step in (build, gate, publish):
+    def catch_up(home: Home) -> None:
+        asked.append(("catch_up",))
+
+    for step in (build, gate, publish, catch_up):
         monkeypatch.setattr(pipeline, step.__name__, step)
+    monkeypatch.setattr(pipeline, "vintages", lambda home: [VINTAGE] if loaded else [])
+    monkeypatch.setattr(pipeline, "is_released", lambda home, day: False)
     return asked
+
+
+@pytest.mark.parametrize(
+    ("others", "waits"),
+    [
+        ({}, False),
+        ({"a": {"build": "running", "publish": None}}, False),
+        ({"a": {"build": "success", "publish": None}}, True),
+        ({"a": {"build": "success", "publish": "up_for_retry"}}, True),
+        ({"a": {"build": "success", "publish": "success"}, "b": {"build": "success", "publish": "skipped"}}, False),
+        ({"a": {"build": "success", "publish": "upstream_failed"}, "b": {"build": "failed", "publish": None}}, False),
+    ],
+)
+def test_a_build_waits_while_the_candidate_of_another_run_is_on_its_way(
+    dags: dict[str, Any], others: dict[str, Any], waits: bool
+) -> None:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+
+    wait_for_turn = dags["publish_release"].get_task("build").python_callable.__globals__["wait_for_turn"]
+    states = {"own": {"build": "success", "publish": None}, **others}
+    ti = SimpleNamespace(dag_id="publish_release", run_id="own", get_task_states=lambda **_: states)
+    with pytest.raises(AirflowRescheduleException) if waits else nullcontext():
+        wait_for_turn(ti)
+
+
+VINTAGE = date(2024, 2, 29)
+WAITED = {"decide": "skipped", "approve": "skipped"}
 
 
 def test_a_release_goes_through_build_gate_and_publish(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answer(monkeypatch)
-    assert run("publish_release")["run"] == "success"
-    assert asked == [("build", None), "gate", "publish"]
+    states = run("publish_release")
+    assert states == {"run": "success", "build": "success", "gate": "success", "publish": "success", **WAITED}
+    assert asked == [("build", None), ("gate", "r1"), ("publish", "r1", False)]
 
 
 def test_a_person_may_ask_for_a_past_day(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answer(monkeypatch)
     run("publish_release", as_of="2024-02-29")
-    assert asked[0] == ("build", date(2024, 2, 29))
+    assert asked[0] == ("build", VINTAGE)
 
 
-def test_nothing_is_judged_when_the_release_is_up_to_date(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answer(monkeypatch, up_to_date=True)
+@pytest.mark.parametrize(("loaded", "asked"), [(True, [("build", None), ("catch_up",)]), (False, [])])
+def test_nothing_is_judged_when_there_is_nothing_to_release(
+    run: Run, monkeypatch: pytest.MonkeyPatch, loaded: bool, asked: list[Any]
+) -> None:
+    done = answer(monkeypatch, loaded=loaded, up_to_date=True)
     states = run("publish_release")
-    assert states == {"run": "success", "build": "success", "gate": "skipped", "publish": "skipped"}
-    assert asked == [("build", None)]
+    assert states == {"run": "success", "build": "success", "gate": "skipped", "publish": "skipped", **WAITED}
+    assert done == asked
 
 
 @pytest.mark.parametrize(
-    ("task", "states"),
+    ("refused_by", "states"),
     [
-        ("build", {"build": "failed", "gate": "upstream_failed", "publish": "upstream_failed"}),
-        ("gate", {"build": "success", "gate": "failed", "publish": "upstream_failed"}),
+        ("build", {"build": "failed", "gate": "upstream_failed"}),
+        ("gate", {"build": "success", "gate": "failed"}),
+        ("another run", {"build": "success", "gate": "failed"}),
     ],
 )
-def test_a_refusal_is_final(run: Run, monkeypatch: pytest.MonkeyPatch, task: str, states: dict[str, str]) -> None:
-    asked = answer(monkeypatch, refused_by=task)
-    assert run("publish_release") == {"run": "failed", **states}
+def test_a_refusal_is_final(run: Run, monkeypatch: pytest.MonkeyPatch, refused_by: str, states: dict[str, str]) -> None:
+    asked = answer(monkeypatch, refused_by=refused_by)
+    after = dict.fromkeys(("decide", "approve", "publish"), "upstream_failed")
+    assert run("publish_release") == {"run": "failed", **states, **after}
     assert len(asked) == len(set(asked))

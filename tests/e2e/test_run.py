@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -20,8 +21,9 @@ import oracle_attainment
 import pytest
 
 from hfc import pipeline
-from hfc.home import Home
+from hfc.home import Home, sha256_of
 from hfc.simulate import simulate
+from publish.release import DATABASE, current_release, manifest_of
 
 HFC = Path(sys.executable).parent / "hfc"
 COLUMNS = "metric_id, frequency, period, period_end, dimension, member, value, unit, obs_status, conf_status, as_of"
@@ -31,12 +33,47 @@ ATTAINMENT = "target_id, actual_period, actual, expected, attainment_pct, gap, r
 def hfc(*arguments: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(HFC), *map(str, arguments), "--home", str(home)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "COLUMNS": "", **environment},
+        check=False,
     )
 
 
 def parquet_bytes(home: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((home / "published/current/parquet").glob("*.parquet"))}
+
+
+def whole(home: Path) -> str | None:
+    """The identifier of the current release, which is whole: its files, and the tables of its database, are those that
+    its manifest names; None where nothing is published."""
+    release = current_release(Home(home))
+    if release is None:
+        assert not (home / "published/current").is_symlink()
+        return None
+    manifest = manifest_of(release)
+    files = {path.stem: sha256_of(path) for path in (release / "parquet").iterdir()}
+    assert files == {name: table["sha256"] for name, table in manifest["tables"].items()}
+    with duckdb.connect(str(release / DATABASE), read_only=True) as connection:
+        assert connection.sql("SELECT release_id FROM published.release").fetchall() == [(release.name,)]
+        rows = {name: connection.sql(f"SELECT count(*) FROM published.{name}").fetchall()[0][0] for name in files}
+    assert rows == {name: table["rows"] for name, table in manifest["tables"].items()}
+    assert manifest["release_id"] == release.name
+    return release.name
+
+
+def leftovers(home: Path) -> list[Path]:
+    """What is neither a delivery's, nor the candidate's, nor a release's."""
+    hidden = [path for path in home.glob("**/.*") if path.name not in (".lock", ".user.yml")]
+    return sorted([*hidden, *home.glob("scratch/*"), *home.glob("warehouse/*.wal"), *home.glob("warehouse/previous.*")])
+
+
+def age(paths: Iterable[Path]) -> None:
+    """As if these files had been there for two days."""
+    for path in paths:
+        os.utime(path, (time.time() - 2 * 86_400,) * 2, follow_symlinks=False)
 
 
 def observations(home: Path) -> list[tuple[object, ...]]:
@@ -62,11 +99,17 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def published(landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("undisturbed")
+def undisturbed(landing: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A home after its first run, and how many seconds that took."""
+    home, start = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
     done = hfc("run", "--landing", landing, home=home)
     assert done.returncode == 0, done.stderr
-    return home
+    return home, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def published(undisturbed: tuple[Path, float]) -> Path:
+    return undisturbed[0]
 
 
 def test_every_observation_agrees_with_the_independent_calculation(published: Path, landing: Path) -> None:
@@ -164,17 +207,35 @@ def test_a_second_run_publishes_nothing_new(published: Path, landing: Path) -> N
     assert os.readlink(published / "published/current") == before
 
 
-def test_killed_anywhere_then_run_again_gives_the_same_bytes(published: Path, landing: Path, tmp_path: Path) -> None:
+def test_killed_anywhere_then_run_again_gives_the_same_bytes(
+    undisturbed: tuple[Path, float], landing: Path, tmp_path: Path
+) -> None:
+    """A home is killed until something is published, whole; then the next one. The last one is healed by a run.
+
+    Runs last longer and shorter, as busy as the machine is: kills come later until one finds a release.
+    """
+    published, seconds = undisturbed
     rng = random.Random(7)
-    command = [str(HFC), "run", "--landing", str(landing), "--home", str(tmp_path)]
-    for _ in range(int(os.environ.get("HFC_KILLS", "20"))):
+    home = tmp_path / "0"
+    for number in range(int(os.environ.get("HFC_KILLS", "10"))):
+        command = [str(HFC), "run", "--landing", str(landing), "--home", str(home)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.2, 16))
+        time.sleep(rng.uniform(0.2, seconds))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    done = hfc("run", "--landing", landing, home=tmp_path)
+        if whole(home):
+            assert parquet_bytes(home) == parquet_bytes(published)
+            shutil.rmtree(home)
+            home = tmp_path / f"{number + 1}"
+            seconds *= 0.9
+        else:
+            seconds *= 1.02
+    home.mkdir(exist_ok=True)
+    age(leftovers(home))
+    done = hfc("run", "--landing", landing, home=home)
     assert done.returncode == 0, done.stderr
-    assert parquet_bytes(tmp_path) == parquet_bytes(published)
+    assert whole(home) and parquet_bytes(home) == parquet_bytes(published)
+    assert leftovers(home) == leftovers(published) == []
 
 
 def test_a_delivery_that_fails_the_gate_publishes_nothing(published: Path, landing: Path, tmp_path: Path) -> None:

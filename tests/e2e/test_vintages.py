@@ -12,15 +12,21 @@ from typing import Any
 
 import duckdb
 import pytest
+from oracle_shared import read_seed
 
 from hfc import pipeline, warehouse
 from hfc.home import Home
+from hfc.simulate import simulate
+from hfc.simulate.calendar import last_day
 from publish.release import manifest_of, release_as_of
-from tests.deliveries import write_random_landing
+from tests.deliveries import write_notes, write_random_landing
 from tests.e2e.test_run import hfc
 
 # HFC_VINTAGES=24 is a whole two years; each costs a build.
 VINTAGES = int(os.environ.get("HFC_VINTAGES", "3"))
+# Simulations that are published for an earlier day and again for the last; each costs two builds.
+SEEDS = int(os.environ.get("HFC_SEEDS", "1"))
+METRICS = [row["metric_id"] for row in read_seed("metric")]
 KEY = "metric_id, frequency, period, dimension, member"
 
 
@@ -31,6 +37,8 @@ def backfilled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[dat
     write_random_landing(home.landing, seed=11)
     pipeline.ingest(home, home.landing)
     days = warehouse.vintages(home)[-VINTAGES:]
+    for day in days:
+        write_notes(home.landing, METRICS, day)
     pipeline.run(home, home.landing, days[-1])
     releases = pipeline.backfill(home, days[0], days[-1])
     assert [manifest_of(release.path)["as_of"] for release in releases] == list(map(str, days))
@@ -49,15 +57,16 @@ def test_a_release_of_the_past_is_a_fresh_build_of_that_day(
     backfilled: tuple[Home, list[date]], tmp_path: Path
 ) -> None:
     home, days = backfilled
-    day = days[len(days) // 2]
-    fresh = Home(tmp_path / "fresh")
-    pipeline.run(fresh, home.landing, day)
-    then, now = release_as_of(home, day), fresh.current.resolve()
-    assert then is not None
-    for table in ("metric_observation", "plan_attainment", "delivery_outcome", "public_series"):
-        assert (then / "parquet" / f"{table}.parquet").read_bytes() == (
-            now / "parquet" / f"{table}.parquet"
-        ).read_bytes()
+    for day in days:
+        fresh = Home(tmp_path / str(day))
+        for part in (home.archive, home.lake):
+            shutil.copytree(part, fresh.root / part.relative_to(home.root))
+        pipeline.run(fresh, home.landing, day)
+        then, now = release_as_of(home, day), fresh.current.resolve()
+        assert then is not None
+        for table in ("metric_observation", "plan_attainment", "delivery_outcome", "public_series"):
+            then_and_now = {(path / "parquet" / f"{table}.parquet").read_bytes() for path in (then, now)}
+            assert len(then_and_now) == 1, (day, table)
 
 
 def test_backfill_leaves_what_exists_and_the_pointer_never_goes_back(backfilled: tuple[Home, list[date]]) -> None:
@@ -102,6 +111,18 @@ def test_the_commands_answer_and_refuse(backfilled: tuple[Home, list[date]]) -> 
     assert {"value", "realtime_start", "realtime_end", "change"} <= set(vintages[0])
     unknown = hfc("vintages", "nosuch", "2024", home=home.root)
     assert unknown.returncode == 2 and "institutions_resident" in unknown.stderr
+
+
+@pytest.mark.parametrize("seed", range(12, 12 + SEEDS))
+def test_simulated_deliveries_are_published_after_any_earlier_day(seed: int, tmp_path: Path) -> None:
+    home, rng = Home(tmp_path / "home"), random.Random(seed)
+    months = rng.randint(14, 40)
+    simulate(home.landing, months, seed)
+    pipeline.ingest(home, home.landing)
+    days = warehouse.vintages(home)
+    earlier = rng.choice([day for day in days if days[0] + timedelta(days=300) < day < last_day(months)])
+    for day in (earlier, None):
+        assert pipeline.run(home, home.landing, day).release
 
 
 def test_a_day_whose_knowledge_is_in_no_release_is_refused(backfilled: tuple[Home, list[date]], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ select
     max(d.published_on) filter (where d.outcome = 'loaded') as last_loaded_on,
     coalesce(arg_max(d.outcome = 'rejected', (d.published_on, d.seq)), false) as is_rejected,
     coalesce(
-        max(c.as_of) - max(d.published_on) filter (where d.outcome = 'loaded') >= f.stale_after_days,
+        date_diff('day', max(d.published_on) filter (where d.outcome = 'loaded'), max(c.as_of)) >= f.stale_after_days,
         false
     ) as is_stale
 from {{ source('lake', 'feed') }} as f

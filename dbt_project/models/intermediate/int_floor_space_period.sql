@@ -27,13 +27,14 @@ approved as (
         p.period,
         p.last_month,
         s.area,
-        s.kind
+        s.kind,
+        s.plan_version,
+        first_value(s.plan_version) over (
+            partition by p.frequency, p.period
+            order by s.approved_on desc, s.plan_version desc
+        ) as latest_version
     from period as p
     inner join {{ ref('stg_floor_space') }} as s on last_day(p.last_month) >= s.approved_on
-    qualify s.plan_version = first_value(s.plan_version) over (
-        partition by p.frequency, p.period
-        order by s.approved_on desc, s.plan_version desc
-    )
 )
 
 {% for metric_id, condition in {'floor_space_total': 'true', 'floor_space_added': "kind = 'added'"}.items() %}
@@ -47,6 +48,7 @@ select
     coalesce(sum(area) filter (where {{ condition }}), 0)::decimal(38, 24) as value,
     'A' as obs_status
 from approved
+where plan_version = latest_version
 group by frequency, period, last_month
 {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -1,19 +1,12 @@
 -- Everything that was ever delivered, superseded or not, by cell: what the build before had counted, the deliveries
 -- that it had not, and the vouchers that move to another cell because the register has changed. A cell is a sum over
 -- rows, so this is exactly what counting every row afresh gives.
-{% set cell = ['month', 'category', 'reason', 'tax_type', 'scheme', 'kind'] %}
 with change as (
     select * from {{ ref('int_tax_window_change') }}
 ),
 
 moved as (
-    select
-        c.uscc,
-        c.tax_type,
-        c.treasury_date,
-        c.kind,
-        c.amount_yuan,
-        c.void
+    select c.*
     from {{ source('carried', 'tax_counted') }} as c
     inner join change as w
         on c.uscc = w.uscc and c.treasury_date >= w.valid_from and c.treasury_date < w.valid_to
@@ -29,21 +22,14 @@ before as (
     from change
 ),
 
-part as (
+cell as (
     select * from {{ source('carried', 'int_tax_delivered_cell') }}
     union all
     ({{ tax_cells(source('carried', 'tax_uncounted'), ref('int_tax_window')) }})
     union all
     ({{ tax_cells('moved', 'change') }})
     union all
-    select * replace (-vouchers as vouchers, -amount_yuan as amount_yuan)
-    from ({{ tax_cells('moved', 'before') }})
+    ({{ tax_cells('moved', 'before', sign='-') }})
 )
 
-select
-    {{ cell | join(', ') }},
-    sum(vouchers)::bigint as vouchers,
-    sum(amount_yuan) as amount_yuan
-from part
-group by all
-having sum(vouchers) != 0
+{{ tax_cells_added_up('cell') }}

@@ -48,7 +48,7 @@ select
     case
         when takes_the_rest
             then amount_yuan - coalesce(
-                sum(rounded_yuan) filter (where not takes_the_rest) over (partition by month, tax_type, scheme), 0
+                sum(case when not takes_the_rest then rounded_yuan end) over (partition by month, tax_type, scheme), 0
             )
         else rounded_yuan
     end as amount_yuan

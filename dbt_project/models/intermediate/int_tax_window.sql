@@ -6,13 +6,13 @@ state as (
     select
         uscc,
         valid_from,
-        coalesce(valid_to, 'infinity'::date) as valid_to,
+        coalesce(valid_to, '9999-12-31'::date) as valid_to,
         case when resident then category end as category
     from {{ ref('int_institution_state') }}
     union all
     select
         uscc,
-        '-infinity'::date as valid_from,
+        '0001-01-01'::date as valid_from,
         min(valid_from) as valid_to,
         null as category
     from {{ ref('int_institution_state') }}
@@ -22,7 +22,7 @@ state as (
 counted_as as (
     select
         t.uscc,
-        greatest(t.valid_from, coalesce(s.valid_from, '-infinity'::date)) as valid_from,
+        greatest(t.valid_from, coalesce(s.valid_from, '0001-01-01'::date)) as valid_from,
         case when s.in_scope then t.category end as category,
         case
             when t.category is null then 'not_resident'
@@ -44,7 +44,7 @@ change as (
 select
     uscc,
     valid_from,
-    lead(valid_from, 1, 'infinity'::date) over (partition by uscc order by valid_from) as valid_to,
+    lead(valid_from, 1, '9999-12-31'::date) over (partition by uscc order by valid_from) as valid_to,
     category,
     reason
 from change

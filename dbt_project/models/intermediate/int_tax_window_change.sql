@@ -17,8 +17,8 @@ complete as (
     union all
     select
         uscc,
-        '-infinity'::date as valid_from,
-        'infinity'::date as valid_to,
+        '0001-01-01'::date as valid_from,
+        '9999-12-31'::date as valid_to,
         null as category,
         'not_registered' as reason,
         case when min(build) = 'now' then 'before' else 'now' end as build
@@ -38,7 +38,7 @@ select
 from complete as b
 inner join complete as n
     on b.uscc = n.uscc and b.valid_from < n.valid_to and b.valid_to > n.valid_from
-inner join {{ source('carried', 'int_tax_taxpayer') }} as t
+semi join {{ source('carried', 'int_tax_taxpayer') }} as t
     on
         n.uscc = t.uscc and t.first_day < least(b.valid_to, n.valid_to)
         and t.last_day >= greatest(b.valid_from, n.valid_from)

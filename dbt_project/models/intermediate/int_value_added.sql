@@ -17,7 +17,7 @@ with measured as (
         dimension,
         member,
         (sum(value) over year_to_date)::decimal(38, 24) as value,
-        ['A', 'P', 'E'][max(list_position(['A', 'P', 'E'], obs_status)) over year_to_date] as obs_status
+        ['A', 'P', 'E'][max(array_position(['A', 'P', 'E'], obs_status)) over year_to_date] as obs_status
     from {{ ref('int_value_added_level') }}
     where frequency = 'Q'
     window year_to_date as (partition by dimension, member, quarter_no // 4 order by quarter_no)

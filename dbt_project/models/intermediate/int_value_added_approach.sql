@@ -15,7 +15,7 @@ with member as (
         account_year,
         sum(income) as income,
         sum(production) as production,
-        ['A', 'P'][max(list_position(['A', 'P'], obs_status))] as obs_status
+        ['A', 'P'][max(array_position(['A', 'P'], obs_status))] as obs_status
     from {{ ref('int_value_added_account') }}
     group by account_year
     having count(*) = 4

@@ -74,7 +74,7 @@ select
     frequency,
     quarter_no,
     sum(value)::decimal(38, 6) as value,
-    ['A', 'P', 'E'][max(list_position(['A', 'P', 'E'], obs_status))] as obs_status
+    ['A', 'P', 'E'][max(array_position(['A', 'P', 'E'], obs_status))] as obs_status
 from division_level
 group by frequency, quarter_no
 having count(*) = 4

@@ -56,7 +56,7 @@ rolled_up as (
             else max(value) filter (where month = last_month)
         end as value,
         case measure
-            when 'flow' then ['A', 'P', 'E', 'M'][max(list_position(['A', 'P', 'E', 'M'], obs_status))]
+            when 'flow' then ['A', 'P', 'E', 'M'][max(array_position(['A', 'P', 'E', 'M'], obs_status))]
             else max(obs_status) filter (where month = last_month)
         end as obs_status
     from by_frequency
@@ -66,11 +66,18 @@ rolled_up as (
 
 observed as (
     select * from rolled_up
-    union all by name
+    union all
     select
-        o.*,
+        o.metric_id,
+        o.frequency,
+        o.period,
+        o.last_month,
+        o.dimension,
+        o.member,
         m.unit,
-        c.as_of
+        c.as_of,
+        o.value,
+        o.obs_status
     from {{ ref('int_metric_period') }} as o
     inner join {{ ref('metric') }} as m on o.metric_id = m.metric_id
     cross join {{ source('lake', 'context') }} as c
@@ -78,16 +85,20 @@ observed as (
 )
 
 select
-    metric_id,
-    frequency,
-    period,
-    last_day(last_month) as period_end,
-    dimension,
-    member,
-    value::decimal(28, 10) as value,
-    unit,
-    obs_status,
-    'F' as conf_status,
-    as_of
-from observed
-order by metric_id, frequency, period, dimension, member
+    o.metric_id,
+    o.frequency,
+    o.period,
+    last_day(o.last_month) as period_end,
+    o.dimension,
+    o.member,
+    case when s.conf_status is null then o.value::decimal(28, 10) end as value,
+    o.unit,
+    o.obs_status,
+    coalesce(s.conf_status, 'F') as conf_status,
+    o.as_of
+from observed as o
+left join {{ ref('int_tax_suppression') }} as s
+    on
+        o.metric_id = s.metric_id and o.frequency = s.frequency and o.period = s.period
+        and o.dimension = s.dimension and o.member = s.member
+order by o.metric_id, o.frequency, o.period, o.dimension, o.member

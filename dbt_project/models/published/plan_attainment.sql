@@ -86,6 +86,17 @@ point as (
     group by t.target_id
 ),
 
+-- Targets whose actual value would be, or add up, a value that is suppressed.
+suppressed as (
+    select distinct t.target_id
+    from target as t
+    inner join {{ ref('metric_observation') }} as o
+        on
+            t.metric_id = o.metric_id and t.dimension = o.dimension and t.member = o.member
+            and t.year = year(o.period_end) and o.frequency = case when t.is_over then 'A' else t.finest end
+    where o.conf_status != 'F'
+),
+
 last_year as (
     select
         t.target_id,
@@ -107,12 +118,15 @@ actual as (
         t.*,
         p.points,
         p.base_value,
+        s.target_id is not null as is_suppressed,
         case
+            when s.target_id is not null then null
             when t.is_over then p.year_value
             when t.measure != 'flow' then p.latest_value
             else p.ytd_value
         end::decimal(28, 10) as actual,
         case
+            when s.target_id is not null then null
             when t.is_over then p.year_period
             when t.measure != 'flow' then p.latest_period
             else p.ytd_period
@@ -122,6 +136,7 @@ actual as (
         case when l.year_value > 0 then l.year_value else 12 end as whole_year
     from target as t
     inner join point as p on t.target_id = p.target_id
+    left join suppressed as s on t.target_id = s.target_id
     left join last_year as l on t.target_id = l.target_id
 ),
 
@@ -150,6 +165,7 @@ judged as (
             -- Data that were complete stay so, whatever became of the feed since.
             when interruption is not null and not is_over then interruption
             when measure = 'flow' and not is_begun then 'The year of the target has not begun.'
+            when is_suppressed then 'The actual value is suppressed, so that no single taxpayer can be told from it.'
             when actual is null then 'The metric has no observation for the period.'
             when points < 3 then 'The metric has fewer than three observations.'
             when is_over and last_loaded_on < make_date(year, 12, 31)

@@ -6,15 +6,19 @@
     'void',
 ] %}
 with again as (
-    -- In deliveries that the build before has counted: vouchers that come again now.
+    -- In deliveries that the build before has counted: vouchers that come again now. Of files, only the pieces with
+    -- vouchers in between are read.
     select {{ columns | join(', ') }}
     from {{ source('carried', 'tax_counted_near') }}
-    where voucher_no in (select n.voucher_no from {{ source('carried', 'tax_uncounted') }} as n)
+    where
+        voucher_no >= (select min(n.voucher_no) from {{ source('carried', 'tax_uncounted_near') }} as n)
+        and voucher_no <= (select max(n.voucher_no) from {{ source('carried', 'tax_uncounted_near') }} as n)
+        and voucher_no in (select n.voucher_no from {{ source('carried', 'tax_uncounted_near') }} as n)
 ),
 
 suspect as (
     select hash(voucher_no) as voucher_hash
-    from {{ source('carried', 'tax_uncounted') }}
+    from {{ source('carried', 'tax_uncounted_near') }}
     group by voucher_hash
     having count(*) > 1
     union
@@ -24,7 +28,7 @@ suspect as (
 
 candidate as (
     select {{ columns | join(', ') }}
-    from {{ source('carried', 'tax_uncounted') }}
+    from {{ source('carried', 'tax_uncounted_near') }}
     where hash(voucher_no) in (select s.voucher_hash from suspect as s)
     union all
     select * from again

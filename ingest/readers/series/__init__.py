@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ingest.contract import Contract, Editions, normalise
 from ingest.readers.child import isolated
 from ingest.readers.records import Reading, Unreadable
-from ingest.readers.series.answers import easyquery_observations, read_json, world_bank_observations
+from ingest.readers.series import json_answers
 from ingest.readers.series.observations import Observation, observation_records
 from ingest.readers.series.portal import portal_observations
 from ingest.readers.series.sdmx_csv import csv_observations, sdmx_delimiter
-from ingest.readers.series.sdmx_json import is_sdmx_json, json_observations
 from ingest.readers.series.sdmx_xml import xml_observations
-from ingest.readers.series.yearbook import sheet_observations
+from ingest.readers.series.yearbook import Heading, sheet_observations
 from ingest.readers.text import read_records, utf8_copy
 
 HEAD = 1 << 16
@@ -35,7 +33,7 @@ def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) ->
     path = utf8_copy(path, scratch)
     with open(path, encoding="utf-8-sig") as handle:
         head = handle.read(HEAD).lstrip()
-    if head.startswith("<") and "sdmx.org" not in head:
+    if head.startswith("<") and "sdmx.org" not in head.lower():
         return _of_sheets(contract, isolated("HTML", path, scratch))
     assert contract.editions
     observations = _of_text(contract.editions, head, path, scratch)
@@ -45,7 +43,8 @@ def series_readings(contract: Contract, kind: str, path: Path, scratch: Path) ->
 def _of_sheets(contract: Contract, sheets: list[Reading]) -> list[Reading]:
     """A reading of each sheet; one without a table gives no header, which staging remarks."""
     assert contract.editions
-    found = [(sheet.sheet, _of_sheet(contract.editions, sheet)) for sheet in sheets]
+    heading = Heading()
+    found = [(sheet.sheet, _of_sheet(contract.editions, sheet, heading)) for sheet in sheets]
     if not any(rows for _, rows in found):
         raise Unreadable("missing table: no sheet has the name of a known area beside a number")
     return [
@@ -54,13 +53,13 @@ def _of_sheets(contract: Contract, sheets: list[Reading]) -> list[Reading]:
     ]
 
 
-def _of_sheet(editions: Editions, sheet: Reading) -> list[Observation]:
+def _of_sheet(editions: Editions, sheet: Reading, heading: Heading) -> list[Observation]:
     """The observations of an export of the portal, which begins with its preamble, or of a yearbook's table."""
     first = next((record.cells for record in sheet.records()), [""])
     label, colon, _ = normalise(next(filter(None, first), "")).partition(":")
     if colon and label in {name for names in editions.portal.preamble.values() for name in names}:
         return list(portal_observations(editions, sheet.records()))
-    return sheet_observations(editions, sheet)
+    return sheet_observations(editions, sheet, heading)
 
 
 def _of_text(editions: Editions, head: str, path: Path, scratch: Path) -> Callable[[], Iterable[Observation]]:
@@ -68,20 +67,8 @@ def _of_text(editions: Editions, head: str, path: Path, scratch: Path) -> Callab
     if head.startswith("<"):
         return partial(xml_observations, editions.sdmx, *isolated("SDMX-ML", path, scratch))
     if head.startswith(("{", "[")):
-        return _of_json(editions, read_json(path))
+        return partial(json_answers.observations, *isolated("JSON of statistics", path, scratch))
     if delimiter := sdmx_delimiter(head.partition("\n")[0]):
         return partial(csv_observations, editions.sdmx, path, delimiter)
     delimiter = "\t" if "\t" in head and "\t," not in head else ","
     return lambda: portal_observations(editions, read_records(path, delimiter))
-
-
-def _of_json(editions: Editions, document: Any) -> Callable[[], Iterable[Observation]]:
-    if isinstance(document, list):
-        return partial(world_bank_observations, editions, document)
-    if "returncode" in document:
-        return partial(easyquery_observations, editions, document)
-    if is_sdmx_json(document):
-        return partial(json_observations, editions.sdmx, document)
-    raise Unreadable(
-        "unreadable: JSON of no known form: expected SDMX-JSON, an answer of easyquery or one of the World Bank"
-    )

@@ -10,7 +10,7 @@ from ingest.contract import Sdmx
 from ingest.readers.records import Unreadable
 from ingest.readers.series.observations import Observation, canonical_period
 
-_URN = re.compile(r"(?:.*=)?\s*([\w.@$-]+):([\w@$-]+)(?:\(([^)]*)\))?")
+_URN = re.compile(r"(?:.*=)?\s*([\w.@$-]+):([\w@$-]+)(?:\(([^)]*)\)(?::.*)?)?")
 _HREF = re.compile(r".*/(?:dataflow|datastructure)/([\w.@$-]+)/([\w@$-]+)(?:/[^/]*)?")
 # How a missing value is printed where a number belongs.
 _NOT_A_NUMBER = ("nan", "#n/a")
@@ -48,13 +48,16 @@ def dimensions_among(sdmx: Sdmx, structure: Structure, ids: Iterable[str]) -> se
     """The dimensions among the ids of components where neither message nor order marks them.
 
     A structure that the contract declares has the dimensions it declares; otherwise everything is one that is not known
-    to be an attribute by its concept.
+    to be an attribute by its concept, or by its place behind such a one.
     """
     declared = sdmx.structures.get(f"{structure.agency}:{structure.id}")
     if declared is not None:
         return set(declared)
     others = {*sdmx.period, *sdmx.value, *sdmx.ignored}
-    return {name for name in ids if name not in others and not sdmx.is_attribute(name)}
+    names = [name for name in ids if name not in others]
+    first = next((number for number, name in enumerate(names) if sdmx.is_attribute(name)), len(names))
+    behind = {name for name in names[first:] if name in sdmx.either}
+    return {name for name in names if not sdmx.is_attribute(name)} - behind
 
 
 def observation_of(sdmx: Sdmx, cell: Cell, dimensions: Collection[str]) -> Observation:

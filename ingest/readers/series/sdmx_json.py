@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,13 @@ class _DataSet:
         self._data = data
         self._dimensions = {level: structure["dimensions"].get(level) or [] for level in _LEVELS}
         self._attributes = structure.get("attributes") or {}
+        self._groups: dict[tuple[int, ...], dict[tuple[str, ...], list[Any]]] = defaultdict(dict)
+        for group, indices in (data.get("dimensionGroupAttributes") or {}).items():
+            places = group.split(":")
+            if len(places) != sum(map(len, self._dimensions.values())):
+                raise ValueError(f"dimensionGroupAttributes {group} has other dimensions than the observations")
+            positions = tuple(position for position, place in enumerate(places) if place)
+            self._groups[positions][tuple(filter(None, places))] = indices
         self.dimensions = {d["id"] for level in _LEVELS for d in self._dimensions[level]}
         empty = [d["id"] for level in _LEVELS for d in self._dimensions[level] if not d.get("values")]
         if empty:
@@ -63,12 +71,13 @@ class _DataSet:
 
     def cells(self) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
         """(components, labels) of every observation."""
-        base = [(d, "0") for d in self._dimensions["dataSet"]] + self._stated("dataSet", self._data.get("attributes"))
-        yield from self._of_series(base, [], self._data.get("observations") or {})
+        fixed = [(d, "0") for d in self._dimensions["dataSet"]]
+        base = self._stated("dataSet", self._data.get("attributes"))
+        yield from self._of_series(base, fixed, self._data.get("observations") or {})
         for key, series in (self._data.get("series") or {}).items():
-            own = self._keyed("series", key)
             stated = self._stated("series", series.get("attributes"))
-            yield from self._of_series([*base, *own, *stated], own, series.get("observations") or {})
+            own = [*fixed, *self._keyed("series", key)]
+            yield from self._of_series([*base, *stated], own, series.get("observations") or {})
 
     def _of_series(
         self,
@@ -79,14 +88,17 @@ class _DataSet:
         for place, values in observations.items():
             own = self._keyed("observation", place)
             stated = self._stated("observation", values[1:])
-            found = [*base, *self._of_groups([index for _, index in (*key, *own)]), *own, *stated]
+            found = [*base, *self._of_groups([index for _, index in (*key, *own)]), *key, *own, *stated]
             components = {c["id"]: text for c, index in found if (text := _meaning(c, index, "id"))}
             labels = {c["id"]: text for c, index in found if (text := _meaning(c, index, "name"))}
             value = values[0] if values else None
             yield {**components, "OBS_VALUE": "" if value is None else value}, labels
 
     def _keyed(self, level: str, key: str) -> list[tuple[dict[str, Any], Any]]:
-        return list(zip(self._dimensions[level], key.split(":"), strict=True))
+        dimensions, indices = self._dimensions[level], key.split(":")
+        if len(dimensions) != len(indices):
+            raise ValueError(f"the {level} {key} has not {len(dimensions)} dimensions")
+        return list(zip(dimensions, indices, strict=True))
 
     def _stated(self, level: str, indices: list[Any] | None) -> list[tuple[dict[str, Any], Any]]:
         return list(zip(self._attributes.get(level) or [], indices or [], strict=False))
@@ -94,12 +106,8 @@ class _DataSet:
     def _of_groups(self, key: list[str]) -> list[tuple[dict[str, Any], Any]]:
         """Attributes of the groups of dimensions that a key belongs to; an empty place of a group's key is any."""
         found = []
-        for group, indices in (self._data.get("dimensionGroupAttributes") or {}).items():
-            places = group.split(":")
-            if len(places) != len(key):
-                raise ValueError(f"dimensionGroupAttributes {group} has other dimensions than the observations")
-            if all(place in ("", index) for place, index in zip(places, key, strict=True)):
-                found += self._stated("dimensionGroup", indices)
+        for positions, groups in self._groups.items():
+            found += self._stated("dimensionGroup", groups.get(tuple(key[position] for position in positions)))
         return found
 
 
@@ -109,12 +117,18 @@ def _meaning(component: dict[str, Any], index: Any, what: str) -> str:
         return ";".join(_meaning(component, one, what) for one in index)
     values = component.get("values")
     if index is None or not values:
-        return "" if index is None or what == "name" else str(index)
+        return "" if index is None or what == "name" else _in_one_language(index)
+    if not -1 < int(index) < len(values):
+        raise ValueError(f"{component['id']} has no value {index}")
     value = values[int(index)]
     if not isinstance(value, dict):
         return "" if value is None else str(value)
-    found = value.get(what) or (value.get("value") or value.get("name") if what == "id" else "") or ""
-    return str(found if isinstance(found, str) else next(iter(found.values())))
+    return _in_one_language(value.get(what) or (value.get("value") or value.get("name") if what == "id" else "") or "")
+
+
+def _in_one_language(text: Any) -> str:
+    """A text, or of a text in several languages the first."""
+    return str(next(iter(text.values()), "") if isinstance(text, dict) else text)
 
 
 def _named_structure(structure: dict[str, Any], data: dict[str, Any], document: dict[str, Any]) -> Structure:

@@ -1,8 +1,9 @@
 """Tables of statistical yearbooks: areas down, indicators or years across, under a header of any height.
 
 A sheet is a sequence of blocks (the table and its 续表), each a header and the rows below it; blocks may also stand
-side by side, each with its own column of areas. Nothing is known about a table beforehand but what an area is called:
-the header is what stands above the first area, and the path down a column's header cells is its indicator.
+side by side, each with its own column of areas, and begin on different rows. Nothing is known about a table beforehand
+but what an area is called: the header is what stands above the first area, and the path down a column's header cells is
+its indicator.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _YEAR = re.compile(r"((?:19|20)\d\d)年?[底末]?")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _TABLE_NUMBER = re.compile(r"^\d+[-.]\d+(-\d+)?\s*")
 _YEAR_BRACKET = re.compile(r"\(?\s*(?:19|20)\d\d\s*年?[底末]?\s*\)?")
+# (10000 yuan), (100 million yuan); but (R&D) belongs to a name.
+_TRANSLATED_UNIT = re.compile(r"\(\d[\d ]*[a-z][a-z ]*\)\s*$")
+_CONTINUED = re.compile(r"续表|\(续\)")
 _STEMS = ("", "甲", "乙", "丙", "丁")
 _UNIT = re.compile(r"\(?(?:计量)?单位(:?)(.*?)\)?")
 
@@ -37,11 +41,22 @@ class _Block:
     area_column: int
     end: int
     above: list[Record]
+    begin: int
     rows: list[Record] = field(default_factory=list)
 
 
-def sheet_observations(editions: Editions, sheet: Reading) -> list[Observation]:
+@dataclass
+class Heading:
+    """The title and unit that the table before states, which its 续表 goes on with."""
+
+    title: str = ""
+    unit: str = ""
+
+
+def sheet_observations(editions: Editions, sheet: Reading, before: Heading) -> list[Observation]:
     """One observation per area and column of a sheet; none where the sheet names no area beside a number.
+
+    `before` is the heading of the sheet before, of which this one may be the continuation; it becomes this sheet's own.
 
     Raises:
         Unreadable: values without a header, or a table without title or year; the message says what is missing.
@@ -55,13 +70,19 @@ def sheet_observations(editions: Editions, sheet: Reading) -> list[Observation]:
     if not columns:
         return []
     found: list[Observation] = []
-    title, unit = "", ""
-    for blocks in _blocks(editions, sheet.sheet or "", rows, columns, width):
-        above = [cell for record in blocks[0].above for cell in record.cells]
-        title = _title(editions, above) or title
-        unit = _unit(editions, above) or unit
-        for block in blocks:
-            found += _melt(editions, block, title, unit)
+    heading = None
+    blocks = [
+        block
+        for number, span in enumerate(_spans(columns, width))
+        for block in _blocks(editions, sheet.sheet or "", rows, *span, start=span[0] if number else 0)
+    ]
+    for block in sorted(blocks, key=lambda block: (block.begin, block.area_column)):
+        above = [cell for record in block.above for cell in record.cells]
+        heading = heading or (before if any(map(_CONTINUED.search, above)) else Heading())
+        heading = Heading(_title(editions, above) or heading.title, _unit(editions, above) or heading.unit)
+        found += _melt(editions, block, heading.title, heading.unit)
+    if heading:
+        before.title, before.unit = heading.title, heading.unit
     return found
 
 
@@ -78,33 +99,31 @@ def _area_columns(editions: Editions, rows: list[Record]) -> list[int]:
     return sorted(found)
 
 
-def _blocks(
-    editions: Editions, sheet: str, rows: list[Record], columns: list[int], width: int
-) -> Iterator[list[_Block]]:
-    """The blocks one below the other, each as its blocks side by side."""
-    blocks: list[_Block] = []
+def _blocks(editions: Editions, sheet: str, rows: list[Record], column: int, end: int, start: int) -> Iterator[_Block]:
+    """The blocks one below the other of one column of areas; what belongs to them stands from `start` to `end`."""
+    block: _Block | None = None
     between: list[Record] = []
     has_header = False
-    for record in rows:
-        in_body = bool(blocks) and not has_header
-        if not any(_is_row(editions, record, *span, in_body) for span in _spans(columns, width)):
+    for whole in rows:
+        record = Record(whole.line, [*[""] * start, *whole.cells[start:end]])
+        in_body = block is not None and not has_header
+        if not _is_row(editions, record, column, end, in_body):
             between.append(record)
-            has_header = has_header or _is_header(editions, record, columns)
+            has_header = has_header or _is_header(editions, record, [column])
             continue
         if not in_body:
-            if blocks:
-                yield blocks
+            if block:
+                yield block
             if not has_header:
                 raise Unreadable(f"missing header: nothing above row {record.line} of sheet {sheet} names its columns")
-            header = _header(editions, between, columns)
+            header = _header(editions, between, [column])
             above = between[: between.index(header[0])]
-            blocks = [_Block(sheet, header, column, end, above) for column, end in _spans(columns, width)]
-        for block in blocks:
-            if _is_row(editions, record, block.area_column, block.end, in_body):
-                block.rows.append(record)
+            block = _Block(sheet, header, column, end, above, begin=between[0].line)
+        assert block
+        block.rows.append(record)
         between, has_header = [], False
-    if blocks:
-        yield blocks
+    if block:
+        yield block
 
 
 def _spans(columns: list[int], width: int) -> list[tuple[int, int]]:
@@ -151,10 +170,10 @@ def _names_areas(editions: Editions, record: Record, columns: list[int]) -> bool
 
 
 def _title(editions: Editions, cells: Iterable[str]) -> str:
-    """The Chinese title above a table, unless it is a continuation's."""
-    texts = (cell for cell in cells if _CHINESE.search(cell) and _unit_cell(editions, cell) is None)
-    title = next(texts, "")
-    return "" if re.search(r"续表|\(续\)", title) else title
+    """The Chinese title above a table: the one with a table's number, if there is one; none of a continuation."""
+    texts = [cell for cell in cells if _CHINESE.search(cell) and _unit_cell(editions, cell) is None]
+    title = next((text for text in texts if _TABLE_NUMBER.match(text)), texts[0] if texts else "")
+    return "" if _CONTINUED.search(title) else title
 
 
 def _unit(editions: Editions, cells: list[str]) -> str:
@@ -201,7 +220,8 @@ def _columns(editions: Editions, edition: YearbookEdition, block: _Block) -> Ite
         if any(map(editions.is_area_label, parts)):
             continue
         if not parts:
-            if any(record.cells[index] for record in block.rows):
+            # Text alone translates the areas' names.
+            if any(_NUMBER.fullmatch(record.cells[index]) for record in block.rows):
                 raise Unreadable(f"missing header: column {index + 1} of sheet {block.sheet} has values and no name")
             continue
         year = unit = ""
@@ -224,6 +244,7 @@ def _label(cell: str) -> str:
     """A header cell's Chinese text without its translation and the spaces that fill it up."""
     if not _CHINESE.search(cell):
         return " ".join(cell.split())
+    cell = _TRANSLATED_UNIT.sub("", cell)
     lines = (re.sub(r"\s+[A-Za-z][A-Za-z .,'&()-]*$", "", line) for line in cell.splitlines())
     return re.sub(r"\s+", "", "".join(line for line in lines if not re.fullmatch(r"[A-Za-z .,'&()-]*", line)))
 

@@ -1,0 +1,1 @@
+SELECT published_on FROM {{ ref('voucher') }} GROUP BY published_on HAVING max(treasury_date) > published_on
