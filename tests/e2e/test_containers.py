@@ -104,6 +104,11 @@ class Workers:
 
         return str(wait_for("the run to end", state))
 
+    def tries(self, run: str, task: str) -> list[int]:
+        """The try in which each task of this name ended well; empty where none did."""
+        tasks = self.api.get(f"{run}/taskInstances").raise_for_status().json()["task_instances"]
+        return [each["try_number"] for each in tasks if (each["task_id"], each["state"]) == (task, "success")]
+
     def load_alone(self) -> int:
         """Load what has landed in one process; how many deliveries that were."""
         waiting = pipeline.receive(self.alone, self.landing)
@@ -169,11 +174,11 @@ def test_a_killed_worker_loses_and_doubles_nothing(workers: Workers) -> None:
         delivery = workers.landing / f"fund_commitments/large__202501{number:02}.csv"
         delivery.write_text("\n".join([",".join(FUNDS), *rows]), encoding="utf-8")
     run = workers.start_run()
+    wait_for("the deliveries to be archived", lambda: workers.tries(run, "receive"))
     wait_for("the second worker to load", lambda: workers.freeze_at_work("second"))
     kill_session(workers.services.processes["second"])
     assert workers.ended(run) == "success"
-    tasks = workers.api.get(f"{run}/taskInstances").raise_for_status().json()["task_instances"]
-    assert 2 in [task["try_number"] for task in tasks if task["task_id"] == "load"]
+    assert 2 in workers.tries(run, "load")
     assert workers.load_alone() == 6
     age(leftovers(workers.home.root))  # what the killed one left goes after a day
     workers.home.sweep()
