@@ -6,6 +6,7 @@ write a verdict.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -60,6 +61,7 @@ class Beside:
 
 def main() -> None:
     """The process: get ready, read what to judge, answer with the verdict or with the error that it raised."""
+    gc.set_threshold(100_000, 50, 50)  # as in hfc.cli
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     gates.prepare()

@@ -6,6 +6,7 @@ refused or holds the candidate. Heavy libraries are imported by the steps that n
 
 from __future__ import annotations
 
+import gc
 import getpass
 import json
 import os
@@ -886,6 +887,8 @@ def one_line(error: BaseException) -> str:
 
 def main() -> None:
     """The entry point: every failure is one message on standard error and an exit status."""
+    # dbt and Great Expectations make millions of objects that stay; looking through them for garbage takes seconds.
+    gc.set_threshold(100_000, 50, 50)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -29,6 +29,7 @@ from hfc.home import (
     Home,
     Target,
     disk_trouble_in,
+    fsync_file,
     sha256_of,
     write_json,
 )
@@ -160,6 +161,7 @@ def build(
     basis = carried.basis(home, context["code_version"], [c.correction_id for c in corrections], deliveries)
     _create_sources(home, context, deliveries, earlier, corrections, carried.set_aside(home, basis))
     tests, declared, models = _run_dbt(home, target, context["code_version"])
+    fsync_file(home.candidate)  # dbt's profile leaves that to the end
     names = ("delivery_id", "feed", "file", "sha256", "published_on", "outcome")
     origin = {
         "inputs": [{name: delivery[name] for name in names} for delivery in deliveries],
@@ -184,6 +186,7 @@ def _create_sources(
     schema `carried` what the build before has added up of the tax deliveries in `counted`."""
     home.warehouse.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(home.candidate)) as connection:
+        connection.begin()
         connection.execute("CREATE SCHEMA lake")
         connection.execute("CREATE SCHEMA carried")
         connection.execute(
@@ -222,6 +225,7 @@ def _create_sources(
             found = [(correction.correction_id, is_found(connection, correction, rows)) for correction in own]
             if found:
                 connection.executemany("INSERT INTO lake.correction VALUES (?, ?)", found)
+        connection.commit()
         carried.load(connection, home)
 
 

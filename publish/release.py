@@ -241,15 +241,17 @@ def copying(candidate: Path, database: Path) -> Iterator[duckdb.DuckDBPyConnecti
     """A connection with the candidate as `src`, read-only, and the new database as `dst`."""
     import duckdb
 
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"fsync_mode": "NONE"}) as connection:  # `seal` makes the whole release durable
         # One thread and a total order: the same rows give the same bytes.
         connection.execute("SET threads = 1")
         connection.execute(f"SET temp_directory = {literal(database.with_name('sorting'))}")  # gone when it is closed
         connection.execute(f"ATTACH {literal(candidate)} AS src (READ_ONLY)")
         connection.execute(f"ATTACH {literal(database)} AS dst (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.begin()  # each comment would be a transaction of its own
         connection.execute("CREATE SCHEMA dst.published")
         connection.execute("CREATE SCHEMA dst.dictionary")
         yield connection
+        connection.commit()
         connection.execute("CHECKPOINT dst")
         connection.execute("DETACH dst")
 

@@ -1,4 +1,4 @@
-{# A table, made in its place: the candidate is new in every build, so there is no older table that has to stand until
+{# A table or view, made in its place: the candidate is new in every build, so there is no older table that has to stand until
    the new one does. dbt-duckdb's own makes it under another name, renames it and looks for what to drop, which takes
    longer than most of these tables. One that is there from an earlier run of dbt on the same candidate is dropped.
    Where Spark has computed the tables, the candidate takes their rows: `HFC_COMPUTED` says where they are. #}
@@ -10,6 +10,17 @@
 {%- set code = rows_of_spark(computed) if computed else compiled_code -%}
 {% call statement('main', language=language) %}
 {{ create_table_as(False, relation, code, language) }}
+{% endcall %}
+{% do persist_docs(relation, model) %}
+{% do adapter.commit() %}
+{{ return({'relations': [relation]}) }}
+{% endmaterialization %}
+
+{% materialization view, adapter='duckdb' %}
+{%- set relation = this.incorporate(type='view') -%}
+{% do drop_relation_if_exists(load_cached_relation(this)) %}
+{% call statement('main') %}
+{{ create_view_as(relation, compiled_code) }}
 {% endcall %}
 {% do persist_docs(relation, model) %}
 {% do adapter.commit() %}
