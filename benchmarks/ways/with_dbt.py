@@ -2,8 +2,9 @@
 
     python with_dbt.py        in a folder that benchmarks.whole prepares
 
-Everything after the vouchers is made anew for each delivery. Left out besides what by_hand.py leaves out: a lake (the
-database holds the vouchers), digests of what is published; and what is published stands there before its tests ran.
+Everything after the vouchers is made anew for each delivery. Left out besides what by_hand.py leaves out: an
+archive, a lake (the database holds the vouchers), digests of what is published; and what is published stands there
+before its tests ran.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Amounts are floats, as pandas has no decimals that add up quickly. With a new delivery all vouchers of the lake are
 counted again. Left out besides what by_hand.py leaves out: any event of the register but coming and leaving, tests but
-the two at the end, digests of what is published.
+the two at the end, an archive, digests of what is published.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pandas as pd
 
 NAMES = ["voucher_no", "uscc", "tax_type", "tax_period", "treasury_date", "kind", "amount"]
 KINDS = {"入库": "collection", "退库": "refund", "冲正": "reversal"}
+ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+WEIGHTS = [3**place % 31 for place in range(17)]
 METRICS = ["financial_tax_revenue", "financial_tax_revenue_gross", "tax_revenue_out_of_scope"]
 
 
@@ -28,11 +30,12 @@ def labels(dimension: str) -> pd.Series:
 def arrived(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(accepted rows, refused rows) of a delivery."""
     raw = pd.read_csv(path, dtype=str, header=0, names=NAMES, keep_default_na=False)
+    line = raw.index + 2
     day = pd.Timestamp(path.stem[-8:])
     amount = pd.to_numeric(raw["amount"].where(raw["amount"].str.fullmatch(r"-?\d+(\.\d{0,6})?")))
     received = pd.to_datetime(raw["treasury_date"], format="%Y-%m-%d", errors="coerce")
     typed = raw.assign(
-        published_on=day, amount=amount, treasury_date=received,
+        line=line, published_on=day, amount=amount, treasury_date=received,
         tax_type=raw["tax_type"].map(labels("tax_type")), kind=raw["kind"].map(KINDS),
     )  # fmt: skip
     month = r"\d{4}-(?:0[1-9]|1[0-2])"
@@ -54,8 +57,16 @@ def arrived(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     is_copy = raw.duplicated()
     conflicts = raw["voucher_no"].isin(raw.loc[~is_copy & raw["voucher_no"].duplicated(), "voucher_no"])
     typed.loc[conflicts & (typed["rule"] == ""), "rule"] = "conflicting_key"
-    refused = raw.assign(rule=typed["rule"])[typed["rule"] != ""]
-    return typed[(typed["rule"] == "") & ~is_copy].drop(columns="rule"), refused
+    refused = raw.assign(line=line, rule=typed["rule"])[typed["rule"] != ""]
+    accepted = typed[(typed["rule"] == "") & ~is_copy].drop(columns="rule")
+    return accepted.assign(uscc_check=accepted["uscc"].map(miswritten(accepted["uscc"]))), refused
+
+
+def miswritten(codes: pd.Series) -> dict[str, bool]:
+    """Whether the check character of each code is a wrong one (GB 32100-2015)."""
+    known = codes.unique()
+    places = np.array([[ALPHABET.index(character) for character in code] for code in known]).reshape(-1, 18)
+    return dict(zip(known, (31 - places[:, :17] @ WEIGHTS % 31) % 31 != places[:, 17], strict=True))
 
 
 def residence() -> pd.DataFrame:

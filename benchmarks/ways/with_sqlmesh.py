@@ -3,7 +3,7 @@
     python with_sqlmesh.py        in a folder that benchmarks.whole prepares
 
 Each delivery is one `run` on the day after its publication. Everything but the vouchers is made anew. Left out besides
-what by_hand.py leaves out: a lake (the database holds the vouchers), digests of what is published.
+what by_hand.py leaves out: an archive, a lake (the database holds the vouchers), digests of what is published.
 """
 
 from __future__ import annotations
