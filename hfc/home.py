@@ -311,9 +311,14 @@ def _make_durable(folder: Path) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write `value` as deterministic, readable JSON, atomically."""
+    """Write `value` as JSON, atomically."""
     with replacing(target) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value), encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """`value` as deterministic, readable JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def sha256_of(path: Path) -> str:

@@ -356,8 +356,10 @@ def _build(
     """Build the candidate; `begin` is called when it is certain that there is one to build."""
     from expectations.gate import candidate_build
     from hfc import warehouse
+    from ingest import shared
 
     with on_disk(home.warehouse), lineage.step("build") as step:
+        shared.pull(home, everything=True)
         built = warehouse.build(home, as_of, _released(home), existing, begin, target)
         if not built.up_to_date:
             step.reads += lineage.feeds(candidate_build(home)["inputs"])

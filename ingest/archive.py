@@ -32,6 +32,7 @@ from hfc.home import (
     temporary_name,
     write_json,
 )
+from ingest import shared
 
 SIDECAR = ".meta.yaml"
 SIDECAR_BYTES = 1 << 16
@@ -189,6 +190,7 @@ def _archive(home: Home, arrival: dict[str, Any], path: Path, state: tuple[int, 
         os.chmod(temporary, 0o444)
         target = archived(home, {**arrival, "sha256": digest})
         if not target.exists():
+            shared.push(home, target, temporary)
             os.replace(temporary, target)
             fsync_directory(folder)
         return digest
@@ -216,15 +218,17 @@ def _write(path: Path, target: Path) -> None:
 
 
 def _register(home: Home, arrival: dict[str, Any]) -> None:
-    """Give the arrival the next number; a hard link makes taking a number exclusive."""
+    """Give the arrival the next number; a hard link makes taking a number exclusive, also where a lake is shared."""
     home.deliveries.mkdir(parents=True, exist_ok=True)
     seq = max((int(path.stem) for path in home.deliveries.glob("*.json")), default=0) + 1
     while True:
         delivery_id = f"{seq:06d}"
-        staging = home.deliveries / temporary_name(delivery_id)
+        staging, entry = (home.deliveries / name for name in (temporary_name(delivery_id), f"{delivery_id}.json"))
         try:
             write_json(staging, {**arrival, "delivery_id": delivery_id, "seq": seq})
-            os.link(staging, home.deliveries / f"{delivery_id}.json")
+            shared.claim(delivery_id)
+            shared.push(home, entry, staging)
+            os.link(staging, entry)
             return
         except FileExistsError:
             seq += 1
@@ -233,5 +237,7 @@ def _register(home: Home, arrival: dict[str, Any]) -> None:
 
 
 def registered(home: Home) -> list[dict[str, Any]]:
+    """Every delivery that has arrived, in the order of arrival."""
+    shared.pull(home)
     paths = sorted(home.deliveries.glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if not path.name.startswith(".")]

@@ -19,8 +19,8 @@ from typing import Any
 
 import duckdb
 
-from hfc.home import Home, UsageError, write_json
-from ingest import archive
+from hfc.home import Home, UsageError, json_text, replacing
+from ingest import archive, shared
 from ingest.archive import registered
 from ingest.contract import load_contracts
 
@@ -66,8 +66,9 @@ def receive(home: Home, landing: Path) -> list[str]:
 
 def pending(home: Home) -> list[str]:
     """Deliveries without an outcome, oldest publication first."""
+    arrived = registered(home)
     done = {path.stem for path in home.outcomes.glob("*.json")}
-    waiting = [d for d in registered(home) if d["delivery_id"] not in done]
+    waiting = [d for d in arrived if d["delivery_id"] not in done]
     return [d["delivery_id"] for d in sorted(waiting, key=lambda d: (d["published_on"], d["seq"]))]
 
 
@@ -137,7 +138,12 @@ def _load(home: Home, delivery: dict[str, Any], first: dict[str, Any]) -> Outcom
         lake_file(home, delivery).unlink(missing_ok=True)
     if not outcome.rows_quarantined:
         quarantine_file(home, delivery).unlink(missing_ok=True)
-    write_json(_outcome_file(home, delivery["delivery_id"]), asdict(outcome))
+    for path in (lake_file(home, delivery), quarantine_file(home, delivery)):
+        shared.push(home, path)
+    target = _outcome_file(home, delivery["delivery_id"])
+    with replacing(target) as temporary:
+        temporary.write_text(json_text(asdict(outcome)), encoding="utf-8")
+        shared.push(home, target, temporary)
     return outcome
 
 
@@ -151,7 +157,9 @@ def forget(home: Home, feed: str) -> list[str]:
     if not found:
         raise UsageError(f"no delivery of feed {feed} has arrived; see hfc status")
     for delivery_id in found:
-        _outcome_file(home, delivery_id).unlink(missing_ok=True)
+        path = _outcome_file(home, delivery_id)
+        path.unlink(missing_ok=True)
+        shared.push(home, path)
     return found
 
 
@@ -169,9 +177,10 @@ def known_deliveries(home: Home, as_of: date | None = None) -> list[dict[str, An
 
     Of identical bytes the earliest publication counts, whatever the order of arrival; the others are `unchanged`.
     """
+    arrived = registered(home)
     outcomes = [json.loads(p.read_text(encoding="utf-8")) for p in home.outcomes.glob("[0-9]*.json")]
     by_id = {outcome["delivery_id"]: outcome for outcome in outcomes}
-    merged = [{**d, **by_id[d["delivery_id"]]} for d in registered(home) if d["delivery_id"] in by_id]
+    merged = [{**d, **by_id[d["delivery_id"]]} for d in arrived if d["delivery_id"] in by_id]
     seen: dict[tuple[str, str], str] = {}
     result = []
     for delivery in sorted(merged, key=_precedence):
@@ -195,6 +204,7 @@ def quarantined_rows(home: Home, feed: str | None = None, confidential: bool = F
         UsageError: there is no such feed.
     """
     _check_feed(feed)
+    shared.pull(home, everything=True)
     result = []
     with duckdb.connect() as connection:
         for delivery in known_deliveries(home):

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from hfc.home import Home, on_disk, replacing, temporary_name
-from ingest import rows
+from ingest import rows, shared
 from ingest.accepted import write_accepted
 from ingest.archive import archived
 from ingest.contract import Contract, load_contracts
@@ -55,6 +55,7 @@ def parse(home: Home, delivery: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_rows(home: Home, contract: Contract, delivery: dict[str, Any]) -> dict[str, Any]:
     path, published_on = archived(home, delivery), date.fromisoformat(delivery["published_on"])
+    shared.fetch(home, path)
     with _scratch(home) as scratch, _engine(scratch.parent, is_small(delivery)) as connection:
         readings = open_readings(contract, path, scratch)
         staged = stage(connection, contract, readings, published_on, scratch)

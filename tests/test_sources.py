@@ -754,25 +754,6 @@ def test_the_rest_of_a_folder_waits_when_time_is_up(bench: Bench, tmp_path: Path
     assert bench.folder(f"{tmp_path}/drop/*.csv").files == ["a.csv"]
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[tuple[Any, str]]:
-    """A client of an S3 server on loopback, and the server's address; the bucket is called `bucket`."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="k", aws_secret_access_key="s", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="bucket")
-    yield client, endpoint
-    server.stop()
-
-
 def test_objects_of_a_bucket_land(
     bench: Bench, bucket: tuple[Any, str], monkeypatch: pytest.MonkeyPatch,
     everything_logged: pytest.LogCaptureFixture,

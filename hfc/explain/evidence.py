@@ -15,6 +15,7 @@ import duckdb
 from hfc.corrections import DELIVERY_ID, corrected_sql, in_force
 from hfc.home import HfcError, Home
 from hfc.warehouse import accepted
+from ingest import shared
 from ingest.archive import registered
 from ingest.columns import lake_name
 from ingest.contract import Contract, load_contracts
@@ -66,6 +67,7 @@ def evidence(home: Home, manifest: dict[str, Any], connection: duckdb.DuckDBPyCo
         HfcError: a delivery of the release is not registered in this home.
     """
     loaded = {entry["delivery_id"]: entry for entry in manifest["inputs"] if entry["outcome"] == "loaded"}
+    shared.pull(home, everything=True)
     known = {delivery["delivery_id"]: delivery for delivery in registered(home)}
     if missing := sorted(loaded.keys() - known.keys()):
         raise HfcError(

@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from hfc.credentials import Secret
+from ingest.shared import version_of
 from ingest.sources.config import WILDCARDS, FolderSource
 from ingest.sources.landing import SIDECAR, Batch, SourceFailed, Staged, vintage
 
@@ -37,7 +38,7 @@ def collect(source: FolderSource, secret: Secret | None, remembered: dict[str, A
         remarks = [] if matching else [f"no file matches {source.pattern}"]
         files = {name: version for name, version in remembered.get("files", {}).items() if name in matching}
         for name, info in matching.items():
-            if files.get(name) == _version(info):
+            if files.get(name) == version_of(info):
                 continue
             if time.monotonic() > deadline:
                 failures.append(f"not done after {source.limits.seconds:g} s: the rest is left for the next time")
@@ -52,7 +53,7 @@ def collect(source: FolderSource, secret: Secret | None, remembered: dict[str, A
             if not whole:
                 remarks.append(f"{name!r} is still changing: left for the next time")
                 continue
-            files[name] = _version(info)
+            files[name] = version_of(info)
             published_on = vintage(source.published_on, _modified(info))
             staged.append(Staged(path, name, published_on, f"{_shown(source)}/{name}"))
     return Batch(staged, {"files": files}, failures, remarks)
@@ -212,12 +213,7 @@ def _copy(
             if time.monotonic() > deadline:
                 raise SourceFailed(f"not done after {source.limits.seconds:g} s: raise limits.seconds if that is right")
             local.write(piece)
-    return written == info["size"] and _version(system.info(info["name"])) == _version(info)
-
-
-def _version(info: dict[str, Any]) -> str:
-    """What changes when a file does: its size, and its ETag or else its modification time."""
-    return f"{info['size']} {info.get('ETag') or info['mtime']}"
+    return written == info["size"] and version_of(system.info(info["name"])) == version_of(info)
 
 
 def _modified(info: dict[str, Any]) -> datetime:
