@@ -218,7 +218,7 @@ def _write(path: Path, target: Path) -> None:
 
 
 def _register(home: Home, arrival: dict[str, Any]) -> None:
-    """Give the arrival the next number; a hard link makes taking a number exclusive, also where a lake is shared."""
+    """Give the arrival the next number; a hard link makes taking a number exclusive where nobody else has to be asked."""
     home.deliveries.mkdir(parents=True, exist_ok=True)
     seq = max((int(path.stem) for path in home.deliveries.glob("*.json")), default=0) + 1
     while True:
@@ -226,9 +226,11 @@ def _register(home: Home, arrival: dict[str, Any]) -> None:
         staging, entry = (home.deliveries / name for name in (temporary_name(delivery_id), f"{delivery_id}.json"))
         try:
             write_json(staging, {**arrival, "delivery_id": delivery_id, "seq": seq})
-            shared.claim(delivery_id)
-            shared.push(home, entry, staging)
-            os.link(staging, entry)
+            if shared.claim(delivery_id):
+                shared.push(home, entry, staging)
+                os.replace(staging, entry)
+            else:
+                os.link(staging, entry)
             return
         except FileExistsError:
             seq += 1

@@ -80,8 +80,8 @@ def push(home: Home, path: Path, source: Path | None = None) -> None:
         _note(home, name, version)
 
 
-def claim(number: str) -> None:
-    """Take the number of a delivery; one that is taken and never used stays a gap.
+def claim(number: str) -> bool:
+    """Take the number of a delivery, where a lake is shared, else not; one that is taken and never used stays a gap.
 
     Raises:
         FileExistsError: it is taken.
@@ -90,6 +90,7 @@ def claim(number: str) -> None:
     if there := _there():
         with there.telling():
             there.create(f"numbers/{number}")
+    return there is not None
 
 
 @dataclass(frozen=True)
