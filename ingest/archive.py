@@ -218,7 +218,7 @@ def _write(path: Path, target: Path) -> None:
 
 
 def _register(home: Home, arrival: dict[str, Any]) -> None:
-    """Give the arrival the next number; a hard link makes taking a number exclusive where nobody else has to be asked."""
+    """Give the arrival the next number; in a home that shares with nobody, a hard link makes taking it exclusive."""
     home.deliveries.mkdir(parents=True, exist_ok=True)
     seq = max((int(path.stem) for path in home.deliveries.glob("*.json")), default=0) + 1
     while True:
