@@ -22,14 +22,15 @@ import duckdb
 import jinja2
 
 HERE = Path(__file__).parent
-DELIVERY = "read_csv('arrived/*.csv', all_varchar = true, filename = true)"
+# What the models read, and where a row of that stands: tables keep the order of a file.
+DELIVERY = {"delivery": "read_csv('arrived/*.csv', all_varchar = true, filename = true)", "line": "rowid + 2"}
 LAKE = "read_parquet('lake/*.parquet')"
 
 
-def sql(statement: str, tables: Mapping[str, str] = MappingProxyType({})) -> str:
+def sql(statement: str, tables: Mapping[str, str] = MappingProxyType({}), **variables: str) -> str:
     """A model or a test, which reads some tables under other names than their own."""
     text = (HERE / f"{statement}.sql").read_text(encoding="utf-8")
-    return jinja2.Template(text).render(ref=lambda table: tables.get(table, table), var={"delivery": DELIVERY}.get)
+    return jinja2.Template(text).render(ref=lambda table: tables.get(table, table), var={**DELIVERY, **variables}.get)
 
 
 class Script:

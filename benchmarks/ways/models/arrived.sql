@@ -14,17 +14,23 @@ WITH cell AS (
     FROM {{ var('delivery') }}
 ),
 
+-- A join would not keep the order of the rows, by which they are numbered.
+name AS (
+    SELECT map(list(label_zh), list(member)) AS names
+    FROM read_csv('seeds/dimension_member.csv')
+    WHERE dimension = 'tax_type'
+),
+
 typed AS (
     SELECT
         c.*,
-        t.member AS tax_type,
+        (SELECT names FROM name)[c.tax] AS tax_type,
         coalesce(try_cast(c.received AS DATE), try_strptime(c.received, '%Y%m%d')::DATE) AS treasury_date,
         CASE WHEN regexp_full_match(c.amount, '-?[0-9]+([.][0-9]{0,6})?')
             THEN try_cast(c.amount AS DECIMAL(18, 6)) END AS amount_yuan,
         regexp_full_match(c.tax_period, '[0-9]{4}-(0[1-9]|1[0-2])(~[0-9]{4}-(0[1-9]|1[0-2]))?')
         AND (c.tax_period[9:] = '' OR c.tax_period[9:] >= c.tax_period[:7]) AS is_period
     FROM cell AS c
-    LEFT JOIN read_csv('seeds/dimension_member.csv') AS t ON t.dimension = 'tax_type' AND c.tax = t.label_zh
 ),
 
 judged AS (

@@ -1,5 +1,5 @@
 -- The refused rows of the delivery at hand, with the lines where they stand.
-SELECT published_on, rowid + 2 AS line, voucher_no, rule, cells
+SELECT published_on, {{ var('line') }} AS line, voucher_no, rule, cells
 FROM {{ ref('arrived') }}
 WHERE rule IS NOT NULL
 UNION ALL

@@ -7,7 +7,7 @@ WITH suspect AS (
 content AS (
     SELECT
         *,
-        rowid + 2 AS line,
+        {{ var('line') }} AS line,
         concat_ws(' ', uscc, tax_type, tax_period, treasury_date, kind, amount_yuan, cells::VARCHAR) AS content
     FROM {{ ref('arrived') }}
     WHERE hash(voucher_no) IN (SELECT s.h FROM suspect AS s)

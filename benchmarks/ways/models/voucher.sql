@@ -3,7 +3,7 @@
 {% set columns = 'published_on, voucher_no, uscc, tax_type, tax_period, treasury_date, kind, amount_yuan, void' %}
 SELECT {{ columns }}, line, uscc IN (SELECT m.uscc FROM {{ ref('miswritten') }} AS m) AS uscc_check
 FROM (
-    SELECT {{ columns }}, rowid + 2 AS line
+    SELECT {{ columns }}, {{ var('line') }} AS line
     FROM {{ ref('arrived') }}
     WHERE rule IS NULL
         AND voucher_no NOT IN (SELECT t.voucher_no FROM {{ ref('twice') }} AS t WHERE t.voucher_no IS NOT NULL)
