@@ -28,7 +28,8 @@ def write_project(start: datetime) -> None:
         Path(folder).mkdir(exist_ok=True)
     for name in MODELS:
         head = f"name main.{name}, kind {KINDS.get(name, 'FULL')}, start '{start:%Y-%m-%d}', optimize_query false"
-        Path(f"models/{name}.sql").write_text(f"MODEL ({head});\n{sql(f'models/{name}', TABLES, line='NULL')}", encoding="utf-8")
+        text = f"MODEL ({head});\n{sql(f'models/{name}', TABLES, line='NULL')}"
+        Path(f"models/{name}.sql").write_text(text, encoding="utf-8")
     for name in TESTS:
         text = f"AUDIT (name {name}, standalone true);\n{sql(f'tests/{name}', TABLES)}"
         Path(f"audits/{name}.sql").write_text(text, encoding="utf-8")
