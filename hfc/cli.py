@@ -906,7 +906,7 @@ def main() -> None:
 
 
 def command() -> None:
-    """`main` as a process of its own, which ends at once: to free one by one what dbt has made takes Python a second."""
+    """`main` as a process of its own, which ends at once: to free what dbt has made takes Python a second."""
     status: Any = 0
     try:
         main()
