@@ -8,7 +8,7 @@ import os
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -376,21 +376,28 @@ def parsed(home: Home, log: Callable[[Any], None], target: Target = Target.DUCKD
         if (manifest := _unpickled(kept, read)) is None:
             manifest = _parsed(home, log, target)
             with replacing(kept) as temporary:
-                temporary.write_bytes(pickle.dumps((read, manifest)))
+                temporary.write_bytes(pickle.dumps((read, _facts(manifest))))
         _PARSED[read] = manifest
     return _PARSED[read]
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    """What makes a manifest, without its indexes, which it makes by itself; as a whole it cannot be pickled, since dbt
+    gives its fields in another order than it takes them."""
+    return {each.name: getattr(manifest, each.name) for each in fields(manifest) if not each.name.startswith("_")}
 
 
 def _unpickled(kept: Path, read: tuple[Path, str, Target]) -> Manifest | None:
     """What an earlier process has read, if it is of the same project and version: dbt's own copy takes 20 times longer,
     as it looks at every file again."""
     import dbt.cli.main  # noqa: F401  (what a build needs besides)
+    from dbt.contracts.graph.manifest import Manifest
 
     try:
-        of, manifest = pickle.loads(kept.read_bytes())
+        of, facts = pickle.loads(kept.read_bytes())
+        return Manifest(**facts) if of == read else None
     except Exception:
         return None  # none yet, or one that another version of a library has written
-    return cast("Manifest", manifest) if of == read else None
 
 
 def _parsed(home: Home, log: Callable[[Any], None], target: Target) -> Manifest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+
 from benchmarks.whole import FIRST, HERE, NEXT, OURS, Case, compare
 
 
@@ -15,4 +17,13 @@ def test_everybody_comes_to_the_same_metrics_and_refuses_the_same_rows(tmp_path:
         metrics, refused = case.expected[day]
         assert len({metric for metric, *_ in metrics}) == 4
         assert len(refused) == 9  # every rule that a row of tax can break but `format`
+    flagged = [
+        duckdb.sql(f"SELECT count(*) FILTER ({wrong}), count(*) FROM '{case.place(way)}/{lake}.parquet'").fetchall()[0]
+        for way, lake, wrong in (
+            (OURS, "lake/tax_collections/*", "list_contains(flags, 'uscc_check')"),
+            ("by hand", f"lake/{FIRST}", "uscc_check"),
+            ("pandas", f"lake/{FIRST}", "uscc_check"),
+        )
+    ]
+    assert flagged[0] == flagged[1] == flagged[2] and 0 < flagged[0][0] < flagged[0][1]
     assert "2025-01" in {period for _, _, period, *_ in metrics}

@@ -339,6 +339,30 @@ def test_what_a_test_refuses_comes_before_what_it_breaks_further_on(project: Pro
         refuse(broken, checks, project.home)
 
 
+def test_what_dbt_has_read_is_kept_for_its_version(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def manifest(version: str) -> Any:
+        """As a new process of this version of the code has it."""
+        monkeypatch.setattr(warehouse, "_PARSED", {})
+        monkeypatch.setattr(warehouse, "code_version", lambda: version)
+        return warehouse.parsed(project.home, pipeline.quiet)
+
+    read: list[str] = []
+    folder = project.home.root / "kept"
+    monkeypatch.setattr(warehouse, "_kept", lambda home, target: folder)
+    monkeypatch.setattr(warehouse, "_parsed", lambda *_: read.append("again") or project.manifest)
+    assert manifest("one").nodes.keys() == manifest("one").nodes.keys() == project.manifest.nodes.keys()
+    assert len(read) == 1
+    manifest("two")
+    assert len(read) == 2
+    (folder / "manifest.pickle").write_bytes((folder / "manifest.pickle").read_bytes()[:1000])
+    assert manifest("two").nodes.keys() == project.manifest.nodes.keys()
+    assert len(read) == 3
+    monkeypatch.setattr(warehouse, "_parsed", None)
+    kept = manifest("two")
+    project = Project(kept, project.statements, project.home)
+    assert {result.status for result in project.results([], "run", "+plan_attainment")} == {"success"}
+
+
 def test_no_constraint_lets_an_empty_value_in(project: Project) -> None:
     shutil.copyfile(project.home.warehouse / "sound.duckdb", project.home.candidate)
     declared = [

@@ -1,6 +1,6 @@
-{# A table or view, made in its place: the candidate is new in every build, so there is no older table that has to stand until
-   the new one does. dbt-duckdb's own makes it under another name, renames it and looks for what to drop, which takes
-   longer than most of these tables. One that is there from an earlier run of dbt on the same candidate is dropped.
+{# A table or view, made in its place: the candidate is new in every build, so there is no older one that has to stand
+   until the new one does. dbt-duckdb's own makes it under another name, renames it and looks for what to drop, which
+   takes longer than most of these tables. One that is there from an earlier run of dbt on the same candidate is dropped.
    Where Spark has computed the tables, the candidate takes their rows: `HFC_COMPUTED` says where they are. #}
 {% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
 {%- set relation = this.incorporate(type='table') -%}
