@@ -42,7 +42,7 @@ def pull(home: Home, everything: bool = False) -> None:
         # An outcome is listed before what it depends on, and written after it.
         outcomes = there.files(OUTCOMES)
         found = there.files(LAKE if everything else DELIVERIES)
-        found = {name: version for name, version in found.items() if name not in outcomes} | outcomes
+        found = {name: version for name, version in found.items() if not name.startswith(OUTCOMES)} | outcomes
         _check_nothing_is_only_here(home, copied, found)
         seen = LAKE if everything else (DELIVERIES, OUTCOMES)
         for name in [name for name in copied if name.startswith(seen) and name not in found]:

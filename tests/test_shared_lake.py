@@ -197,6 +197,26 @@ def test_stopped_anywhere_another_home_goes_on(
     assert stops > 20
 
 
+@pytest.mark.parametrize("url", ["file"], indirect=True)
+def test_an_outcome_is_never_copied_without_its_rows(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = (Home(tmp_path / name) for name in ("first", "other"))
+    write_funds(tmp_path / "landing", "20250101", "100")
+    (waiting,) = pipeline.receive(first, tmp_path / "landing")
+    listed = shared._There.files
+
+    def loading_meanwhile(there: Any, folder: str) -> dict[str, str]:
+        found = listed(there, folder)
+        monkeypatch.setattr(shared._There, "files", listed)
+        pipeline.load(first, waiting)
+        return found
+
+    monkeypatch.setattr(shared._There, "files", loading_meanwhile)
+    shared.pull(other, everything=True)
+    assert (other.lake / "fund_commitments/000001.parquet").exists() and not outcomes(other.root)
+    shared.pull(other, everything=True)
+    assert outcomes(other.root).keys() == {"000001.json"}
+
+
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
