@@ -58,9 +58,9 @@ def write_data_quality(
     table = f"{schema}.{TABLE}"
     columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in COLUMNS)
     connection.execute(f"CREATE TABLE {table} ({columns})")
-    row = f"({', '.join('?' * len(COLUMNS))})"
-    values = [value for check in checks for value in row_of(check, reasons)]
-    connection.execute(f"INSERT INTO {table} VALUES {', '.join([row] * len(checks))}", values)
+    placeholders = ", ".join("?" * len(COLUMNS))
+    for check in checks:
+        connection.execute(f"INSERT INTO {table} VALUES ({placeholders})", row_of(check, reasons))
     connection.execute(f"COMMENT ON TABLE {table} IS '{COMMENT}'")
     for name, _, meaning in COLUMNS:
         connection.execute(f'COMMENT ON COLUMN {table}."{name}" IS $${meaning}$$')
