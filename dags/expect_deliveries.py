@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow.sdk import dag, task
-from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from hfc import pipeline
-from hfc.airflow_plugin import FirstQueued
+from hfc.airflow_plugin import deadline
 from hfc.alerts import deliveries_are_overdue
 from hfc.home import SHANGHAI, Home
 
@@ -24,12 +21,7 @@ log = logging.getLogger("hfc")
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    deadline=DeadlineAlert(
-        name="deliveries",
-        reference=FirstQueued(),
-        interval=timedelta(minutes=float(os.environ.get("HFC_ALERT_MINUTES") or 120)),
-        callback=SyncCallback(deliveries_are_overdue),
-    ),
+    deadline=deadline("deliveries", deliveries_are_overdue),
     default_args={"owner": "hfc-metrics", "retries": 1},  # for a process that was killed, or lost with its machine
     tags=["hfc", "ingest"],
 )

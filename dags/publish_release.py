@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -11,12 +10,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
-from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 from hfc import pipeline
-from hfc.airflow_plugin import FirstQueued, GateReportLink, report_url
+from hfc.airflow_plugin import GateReportLink, deadline, report_url
 from hfc.alerts import release_is_overdue
 from hfc.home import CandidateReplaced, GateFailed, GateHeld, Home, UsageError
 
@@ -63,12 +60,7 @@ def is_backfill(dag_run: Any) -> bool:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    deadline=DeadlineAlert(
-        name="release",
-        reference=FirstQueued(),
-        interval=timedelta(minutes=float(os.environ.get("HFC_ALERT_MINUTES") or 120)),
-        callback=SyncCallback(release_is_overdue),
-    ),
+    deadline=deadline("release", release_is_overdue),
     params={
         "as_of": Param(
             None,

@@ -9,6 +9,9 @@ read-only and to those who may read the logs of `publish_release`. Installed wit
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.configuration import conf
-from airflow.sdk.definitions.deadline import BaseDeadlineReference
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert
 
 from hfc.home import Home
 
@@ -47,6 +51,14 @@ class FirstQueued(BaseDeadlineReference):
         from sqlalchemy import select
 
         return session.scalar(select(DagRun.queued_at).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+
+
+def deadline(name: str, overdue: Callable[..., None]) -> DeadlineAlert:
+    """What calls `overdue` (of `hfc.alerts`) when a run lasts longer than `HFC_ALERT_MINUTES`, else two hours."""
+    minutes = float(os.environ.get("HFC_ALERT_MINUTES") or 120)
+    return DeadlineAlert(
+        name=name, reference=FirstQueued(), interval=timedelta(minutes=minutes), callback=SyncCallback(overdue)
+    )
 
 
 class GateReportLink(BaseOperatorLink):
