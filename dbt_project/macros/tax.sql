@@ -151,6 +151,15 @@ by_period as (
 )
 {% endmacro %}
 
+{# The largest sum that one taxpayer's vouchers of a calendar year come to, without their signs. #}
+{% macro largest_turnovers() %}
+select
+    calendar_year,
+    max(turnover_yuan) as turnover_yuan
+from {{ ref('int_tax_taxpayer') }}
+group by calendar_year
+{% endmacro %}
+
 {# Lines of a seed that hold from `valid_from` until the next line of their key, the first one for all time before, as
    half-open windows. #}
 {% macro dated(seed, key) %}

@@ -2,13 +2,7 @@
 -- behind it, the largest contribution, and what all but the two largest come to. Of cells that their size proves safe
 -- (int_tax_measured_series) it is told how many taxpayers there are at least, how large the largest contribution is at
 -- most, and how much is left at least.
-with largest as (
-    select
-        calendar_year,
-        max(turnover_yuan) as turnover_yuan
-    from {{ ref('int_tax_taxpayer') }}
-    group by calendar_year
-),
+with largest as ({{ largest_turnovers() }}),
 
 cell as (
     select

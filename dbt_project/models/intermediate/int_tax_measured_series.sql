@@ -6,13 +6,7 @@
 --
 -- What the build before has measured still holds, unless vouchers of that year were delivered since, were superseded or
 -- are current again, or count as something else.
-with largest as (
-    select
-        calendar_year,
-        max(turnover_yuan)::double as turnover_yuan
-    from {{ ref('int_tax_taxpayer') }}
-    group by calendar_year
-),
+with largest as ({{ largest_turnovers() }}),
 
 unproved as (
     select distinct
@@ -26,7 +20,7 @@ unproved as (
     where
         -- Sums of floating-point numbers are off by less than this.
         abs(s.amount_yuan)::double * (1 - 1e-9)
-        <= greatest(r.taxpayers - 1, 2 + r.percent::double / 100) * l.turnover_yuan
+        <= greatest(r.taxpayers - 1, 2 + r.percent::double / 100) * l.turnover_yuan::double
     union
     select distinct
         replace(metric_id, '_ytd', '') as metric_id,
