@@ -6,7 +6,6 @@ write a verdict.
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import subprocess
@@ -16,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from expectations import gate as gates
-from hfc.home import HfcError, Home
+from hfc.home import HfcError, Home, keep_objects
 
 
 class Beside:
@@ -61,7 +60,7 @@ class Beside:
 
 def main() -> None:
     """The process: get ready, read what to judge, answer with the verdict or with the error that it raised."""
-    gc.set_threshold(100_000, 50, 50)  # as in hfc.cli
+    keep_objects()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     gates.prepare()

@@ -7,7 +7,6 @@ refused or holds the candidate. Heavy libraries are imported by the steps that n
 from __future__ import annotations
 
 import atexit
-import gc
 import getpass
 import json
 import os
@@ -29,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hfc import pipeline
-from hfc.home import SHANGHAI, GateFailed, HfcError, Home, Target, UsageError
+from hfc.home import SHANGHAI, GateFailed, HfcError, Home, Target, UsageError, keep_objects
 
 if TYPE_CHECKING:
     from expectations.approval import Decision
@@ -888,8 +887,7 @@ def one_line(error: BaseException) -> str:
 
 def main() -> None:
     """The entry point: every failure is one message on standard error and an exit status."""
-    # dbt and Great Expectations make millions of objects that stay; looking through them for garbage takes seconds.
-    gc.set_threshold(100_000, 50, 50)
+    keep_objects()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -907,18 +905,20 @@ def main() -> None:
 
 def command() -> None:
     """`main` as a process of its own, which ends at once: to free what dbt has made takes Python a second."""
-    status: Any = 0
+    status = 0
     try:
         main()
     except SystemExit as end:
-        status = end.code or 0
+        if not isinstance(end.code, int):
+            raise
+        status = end.code
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:  # nobody reads any more; Python itself knows what to do
         sys.exit(status)
     atexit._run_exitfuncs()
-    os._exit(status if isinstance(status, int) else 1)
+    os._exit(status)
 
 
 if __name__ == "__main__":

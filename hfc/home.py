@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import glob
 import hashlib
 import json
@@ -190,6 +191,15 @@ class Home:
         remove_leftovers(path for pattern in TEMPORARY_FILES for path in self.root.glob(pattern))
 
 
+@contextmanager
+def waiting_for(lock: Path) -> Iterator[None]:
+    """Hold the lock on a file, once no other process or thread holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "wb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def remove_leftovers(leftovers: Iterable[Path]) -> None:
     """Remove those temporary files and folders that nobody has written to for a day."""
     newest = time.time() - LEFTOVER_SECONDS
@@ -287,7 +297,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
-            _make_durable(temporary)
+            make_durable(temporary)
             if target.exists():
                 os.rename(target, replaced)
             try:
@@ -302,7 +312,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _make_durable(folder: Path) -> None:
+def make_durable(folder: Path) -> None:
+    """Make every file and folder in a folder durable, and then itself."""
     for path in (*sorted(folder.rglob("*")), folder):
         if path.is_dir():
             fsync_directory(path)
@@ -319,6 +330,12 @@ def write_json(target: Path, value: Any) -> None:
 def json_text(value: Any) -> str:
     """`value` as deterministic, readable JSON."""
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def keep_objects() -> None:
+    """Look for garbage less often in this process: dbt and Great Expectations make millions of objects that stay, and
+    to look through them again and again takes seconds."""
+    gc.set_threshold(100_000, 50, 50)
 
 
 def sha256_of(path: Path) -> str:

@@ -5,7 +5,6 @@ Can be killed anywhere and run again: bytes first, then the register entry; a fi
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -30,6 +29,7 @@ from hfc.home import (
     on_disk,
     sha256_of,
     temporary_name,
+    waiting_for,
     write_json,
 )
 from ingest import shared
@@ -56,17 +56,9 @@ def receive(home: Home, landing: Path) -> None:
     """
     if not landing.is_dir():
         raise UsageError(f"no landing folder at {landing}: create it, or name another with --landing")
-    with on_disk(home.archive), _alone(home):
+    # Of two processes that see a new file at once, the second has to find it known.
+    with on_disk(home.archive), waiting_for(home.archive / ".lock"):
         _receive(home, landing)
-
-
-@contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Wait until no other process receives: of two that see a new file at once, the second has to find it known."""
-    home.archive.mkdir(parents=True, exist_ok=True)
-    with open(home.archive / ".lock", "wb") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _receive(home: Home, landing: Path) -> None:

@@ -11,16 +11,15 @@ Files there are replaced as a whole: written under another name, then moved. Key
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfc.home import HfcError, Home, UsageError, replacing, temporary_name
+from hfc.home import HfcError, Home, UsageError, replacing, temporary_name, waiting_for
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -178,13 +177,9 @@ def _name(home: Home, path: Path) -> str:
     return path.relative_to(home.root).as_posix()
 
 
-@contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """Wait until no other process or thread changes what the copy is said to have."""
-    home.lake.mkdir(parents=True, exist_ok=True)
-    with open(home.lake / ".shared.lock", "wb") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _alone(home: Home) -> AbstractContextManager[None]:
+    """Nobody else changes what the copy is said to have."""
+    return waiting_for(home.lake / ".shared.lock")
 
 
 def _copied(home: Home) -> dict[str, str]:

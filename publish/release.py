@@ -26,6 +26,8 @@ from hfc.home import (
     Home,
     UsageError,
     fsync_directory,
+    json_text,
+    make_durable,
     on_disk,
     sha256_of,
     temporary_name,
@@ -310,19 +312,15 @@ def write_manifest(
         "approvals": approved,
         "tables": tables,
     }
-    text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
-    (target / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (target / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
 
 
 def seal(target: Path) -> None:
     """Make every file durable and read-only."""
-    for path in sorted(target.rglob("*")):
+    for path in target.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-            with open(path, "rb") as handle:
-                os.fsync(handle.fileno())
-    fsync_directory(target / "parquet")
-    fsync_directory(target)
+    make_durable(target)
 
 
 def point(home: Home, release_id: str) -> None:
