@@ -341,9 +341,11 @@ def _load_all(home: Home, delivery_ids: list[str], report: Report) -> list[Outco
 def _read_project(home: Home) -> None:
     """Have dbt read its project ahead of a build, which fails again on whatever fails here."""
     with suppress(Exception):
+        import dbt.cli.main  # noqa: F401  (what a build needs besides)
+
         from hfc import warehouse
 
-        warehouse.parsed(home, quiet)
+        warehouse.parsed(home, quiet, warehouse.code_version())
 
 
 def _build(

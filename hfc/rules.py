@@ -15,7 +15,7 @@ from expectations.gate import declared_suites
 from expectations.rules import POINTS, Rule, rules_of_dbt, rules_of_suites
 from expectations.suite import LEVELS
 from hfc.home import Home
-from hfc.warehouse import data_tests, parsed
+from hfc.warehouse import code_version, data_tests, parsed
 from ingest.columns import faults
 from ingest.contract import RULES, load_contracts
 
@@ -52,7 +52,7 @@ def page(tests: list[dict[str, Any]]) -> str:
 def declared_tests() -> list[dict[str, Any]]:
     """The data tests that dbt's project declares, read without a warehouse."""
     with TemporaryDirectory() as home:
-        return data_tests(parsed(Home(Path(home)), lambda _: None))
+        return data_tests(parsed(Home(Path(home)), lambda _: None, code_version()))
 
 
 def _rows_coming_in() -> Iterator[str]:

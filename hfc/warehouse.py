@@ -290,11 +290,11 @@ def _run_dbt(home: Home, target: Target, version: str) -> tuple[list[dict[str, A
     model reads.
     """
     with _logging(home) as log:
-        manifest = parsed(home, log.event)
+        manifest = parsed(home, log.event, version)
         rules = rules_of_dbt(data_tests(manifest))
         statements = _compiled_tests(home, manifest, log.event, version)
         if target == Target.SPARK:
-            results = _on_spark(home, manifest, log.event)
+            results = _on_spark(home, manifest, log.event, version)
         else:
             results = _invoke(home, manifest, log.event, "build", *_ONLY_TABLES)
         incomplete = bool(_errors(results, home))
@@ -318,7 +318,7 @@ def _compiled_tests(home: Home, manifest: Manifest, log: Callable[[Any], None], 
     return tests
 
 
-def _on_spark(home: Home, manifest: Manifest, log: Callable[[Any], None]) -> Sequence[Any]:
+def _on_spark(home: Home, manifest: Manifest, log: Callable[[Any], None], version: str) -> Sequence[Any]:
     """Build on Spark from the candidate's sources and seeds, and have the candidate take the tables over, by the same
     contracts; give the results of the last that was done."""
     from hfc import spark
@@ -326,7 +326,7 @@ def _on_spark(home: Home, manifest: Manifest, log: Callable[[Any], None]) -> Seq
     if _errors(results := _invoke(home, manifest, log, "seed"), home):
         return results
     spark.prepare(home)
-    on_spark = parsed(home, log, Target.SPARK)
+    on_spark = parsed(home, log, version, Target.SPARK)
     if _errors(results := _invoke(home, on_spark, log, "run", target=Target.SPARK), home):
         return results
     os.environ["HFC_COMPUTED"] = str(spark.warehouse(home))
@@ -365,12 +365,12 @@ def data_tests(manifest: Manifest) -> list[dict[str, Any]]:
     return [node.to_dict() for node in manifest.nodes.values() if node.resource_type == NodeType.Test]
 
 
-def parsed(home: Home, log: Callable[[Any], None], target: Target = Target.DUCKDB) -> Manifest:
-    """The project as dbt reads it, once for each version of the code; of what it has read before, only changed files.
+def parsed(home: Home, log: Callable[[Any], None], version: str, target: Target = Target.DUCKDB) -> Manifest:
+    """The project as dbt reads it, once for each `code_version`; of what it has read before, only changed files.
 
     The path of the candidate is no part of it, or else every home would read the whole project anew.
     """
-    read = PROJECT, code_version(), target
+    read = PROJECT, version, target
     if read not in _PARSED:
         kept = _kept(home, target) / "manifest.pickle"
         if (manifest := _unpickled(kept, read)) is None:
@@ -390,7 +390,6 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
 def _unpickled(kept: Path, read: tuple[Path, str, Target]) -> Manifest | None:
     """What an earlier process has read, if it is of the same project and version: dbt's own copy takes 20 times longer,
     as it looks at every file again."""
-    import dbt.cli.main  # noqa: F401  (what a build needs besides)
     from dbt.contracts.graph.manifest import Manifest
 
     try:

@@ -238,7 +238,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             + "".join(MARTS.format(mart=mart) for mart in ("tax_revenue", "value_added"))
         )
     shutil.copyfile(home.candidate, home.warehouse / "sound.duckdb")
-    manifest = warehouse.parsed(home, pipeline.quiet)
+    manifest = warehouse.parsed(home, pipeline.quiet, warehouse.code_version())
     statements = warehouse._compiled_tests(home, manifest, pipeline.quiet, warehouse.code_version())
     return Project(manifest, statements, home)
 
@@ -343,8 +343,7 @@ def test_what_dbt_has_read_is_kept_for_its_version(project: Project, monkeypatch
     def manifest(version: str) -> Any:
         """As a new process of this version of the code has it."""
         monkeypatch.setattr(warehouse, "_PARSED", {})
-        monkeypatch.setattr(warehouse, "code_version", lambda: version)
-        return warehouse.parsed(project.home, pipeline.quiet)
+        return warehouse.parsed(project.home, pipeline.quiet, version)
 
     read: list[str] = []
     folder = project.home.root / "kept"
