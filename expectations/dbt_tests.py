@@ -1,13 +1,14 @@
 """dbt's data tests on a candidate, by the statements that dbt has compiled.
 
 What dbt itself takes for a test is 25 ms around a statement of one or two, and there are hundreds. So it compiles them
-once for each version of the project (`hfc.warehouse`), and they run here, one after the other.
+once for each version of the project (`hfc.warehouse`), and they run here, two at a time.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,19 @@ def run(
     Raises:
         HfcError: a test could not be run.
     """
-    checks = []
-    with duckdb.connect(str(candidate), read_only=True) as connection:
-        for rule in rules:
-            start = time.perf_counter()
-            try:
-                ((failures, fails),) = connection.execute(statements[rule.expectation]).fetchall()
-            except duckdb.Error as error:
-                if incomplete and isinstance(error, duckdb.CatalogException):
-                    continue
-                raise HfcError(f"dbt's test {rule.expectation} could not be run: {error}") from error
-            because = f": {failures} rows, by {statements[rule.expectation]}" if fails else ""
-            verdict = f"{'FAIL' if fails else 'PASS'} {rule.expectation} [in {time.perf_counter() - start:.2f}s]"
-            log(verdict + because)
-            checks.append(Check.of(rule, not fails, f"{failures} rows"))
-    return checks
+
+    def verdict(rule: Rule) -> Check | None:
+        start = time.perf_counter()
+        try:
+            with connection.cursor() as cursor:
+                ((failures, fails),) = cursor.execute(statements[rule.expectation]).fetchall()
+        except duckdb.Error as error:
+            if incomplete and isinstance(error, duckdb.CatalogException):
+                return None
+            raise HfcError(f"dbt's test {rule.expectation} could not be run: {error}") from error
+        because = f": {failures} rows, by {statements[rule.expectation]}" if fails else ""
+        log(f"{'FAIL' if fails else 'PASS'} {rule.expectation} [in {time.perf_counter() - start:.2f}s]{because}")
+        return Check.of(rule, not fails, f"{failures} rows")
+
+    with duckdb.connect(str(candidate), read_only=True) as connection, ThreadPoolExecutor(2) as threads:
+        return [check for check in threads.map(verdict, rules) if check]

@@ -342,6 +342,7 @@ def _read_project(home: Home) -> None:
     """Have dbt read its project ahead of a build, which fails again on whatever fails here."""
     with suppress(Exception):
         import dbt.cli.main  # noqa: F401  (what a build needs besides)
+        import scipy.optimize  # noqa: F401
 
         from hfc import warehouse
 

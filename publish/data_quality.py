@@ -58,9 +58,10 @@ def write_data_quality(
     table = f"{schema}.{TABLE}"
     columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in COLUMNS)
     connection.execute(f"CREATE TABLE {table} ({columns})")
-    placeholders = ", ".join("?" * len(COLUMNS))
-    for check in checks:
-        connection.execute(f"INSERT INTO {table} VALUES ({placeholders})", row_of(check, reasons))
+    rows = [row_of(check, reasons) for check in checks]
+    if rows:
+        values = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * len(rows))
+        connection.execute(f"INSERT INTO {table} VALUES {values}", [value for row in rows for value in row])
     connection.execute(f"COMMENT ON TABLE {table} IS '{COMMENT}'")
     for name, _, meaning in COLUMNS:
         connection.execute(f'COMMENT ON COLUMN {table}."{name}" IS $${meaning}$$')

@@ -10,7 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -224,8 +225,9 @@ def write_tables(
         published = tables_in(connection, "published")
         if not published:
             raise HfcError("The candidate has no published table: run hfc build again")
+        comments = comments_in(connection)
         for table in published:
-            copy_table(connection, "published", table, "published")
+            copy_table(connection, "published", table, "published", comments["published", table])
         write_data_quality(connection, "dst.published", checks, approved)
         for table in sorted([*published, DATA_QUALITY]):
             parquet = table_file(target, table)
@@ -234,7 +236,7 @@ def write_tables(
         for table, schema in DICTIONARY.items():
             if table not in tables_in(connection, schema):
                 raise HfcError(f"The candidate has no table {schema}.{table}: run hfc build again")
-            copy_table(connection, schema, table, "dictionary")
+            copy_table(connection, schema, table, "dictionary", comments[schema, table])
     return tables
 
 
@@ -269,25 +271,34 @@ def tables_in(connection: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
     return [name for (name,) in found]
 
 
-def copy_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str, into: str) -> None:
+def comments_in(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[tuple[str | None, str]]]:
+    """The comments of the candidate, by schema and table: on a column, or without one on the table itself."""
+    found: dict[tuple[str, str], list[tuple[str | None, str]]] = defaultdict(list)
+    rows = connection.execute(
+        "SELECT schema_name, table_name, column_name, comment FROM ("
+        "SELECT database_name, schema_name, table_name, NULL AS column_name, comment FROM duckdb_tables() "
+        "UNION ALL SELECT database_name, schema_name, view_name, NULL, comment FROM duckdb_views() "
+        "UNION ALL SELECT database_name, schema_name, table_name, column_name, comment FROM duckdb_columns()) "
+        "WHERE database_name = 'src' AND comment IS NOT NULL"
+    )
+    for schema, table, column, comment in rows.fetchall():
+        found[schema, table].append((column, comment))
+    return found
+
+
+def copy_table(
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    table: str,
+    into: str,
+    comments: Iterable[tuple[str | None, str]],
+) -> None:
     """Copy one table with its comments."""
     target = f"dst.{into}.{quoted(table)}"
-    source = f"src.{schema}.{quoted(table)}"
-    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM {source} ORDER BY ALL")
-    where = "WHERE database_name = 'src' AND schema_name = $schema AND {} = $table AND comment IS NOT NULL"
-    names = {"schema": schema, "table": table}
-    on_table = connection.execute(
-        f"SELECT comment FROM duckdb_tables() {where.format('table_name')} "
-        f"UNION ALL SELECT comment FROM duckdb_views() {where.format('view_name')}",
-        names,
-    ).fetchall()
-    on_columns = connection.execute(
-        f"SELECT column_name, comment FROM duckdb_columns() {where.format('table_name')}", names
-    ).fetchall()
-    for (comment,) in on_table:
-        connection.execute(f"COMMENT ON TABLE {target} IS {literal(comment)}")
-    for column, comment in on_columns:
-        connection.execute(f"COMMENT ON COLUMN {target}.{quoted(column)} IS {literal(comment)}")
+    connection.execute(f"CREATE TABLE {target} AS SELECT * FROM src.{schema}.{quoted(table)} ORDER BY ALL")
+    for column, comment in comments:
+        on = f"TABLE {target}" if column is None else f"COLUMN {target}.{quoted(column)}"
+        connection.execute(f"COMMENT ON {on} IS {literal(comment)}")
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> int:

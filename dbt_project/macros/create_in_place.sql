@@ -27,6 +27,18 @@
 {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
 
+{# The comments on a table of a contract, which says what columns it has; dbt's own looks them up, twice. #}
+{% macro duckdb__persist_docs(relation, model, for_relation, for_columns) -%}
+{% if config.persist_column_docs() %}
+{% call statement('comments') %}
+{{ alter_relation_comment(relation, model.description) }}
+{% for column in model.columns.values() %}
+comment on column {{ relation }}.{{ adapter.quote(column.name) }} is {{ duckdb_escape_comment(column.description) }};
+{% endfor %}
+{% endcall %}
+{% endif %}
+{%- endmacro %}
+
 {# The rows of this model that Spark has written; those of a contract in its types. #}
 {% macro rows_of_spark(computed) -%}
 select
