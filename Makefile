@@ -5,6 +5,7 @@ BIN := .venv/bin
 FUZZ_SECONDS ?= 5
 ROWS ?= 10000000
 ROUNDS ?= 3
+GROWTH ?= 1000000 50000000
 
 .PHONY: run test fuzz check setup airflow spark superset benchmark docs lock lock-spark lock-superset lock-benchmark
 
@@ -34,7 +35,7 @@ spark: setup .spark/.installed  ## Install Spark for hfc run --target spark; it 
 superset: setup .venv-superset/.installed  ## Install Superset, in an environment of its own
 
 benchmark: setup .venv-others/.installed  ## The whole way of ROWS tax vouchers: ours, by hand, and by other tools
-	$(BIN)/python -m benchmarks.whole $(ROWS) --rounds $(ROUNDS)
+	$(BIN)/python -m benchmarks.whole $(ROWS) --rounds $(ROUNDS) --growth $(GROWTH)
 
 docs: setup  ## Write the generated pages again: the feeds', the dictionary, the rules
 	$(BIN)/python -m ingest.pages

@@ -1,11 +1,11 @@
 """How long the whole way lasts, from a CSV to published Parquet: ours, by hand, and what one would pick instead.
 
-    make benchmark [ROWS=10000000] [ROUNDS=3]       wants 10 GB of disk; several ROWS: ours and by hand, how it grows
+    make benchmark [ROWS=10000000] [ROUNDS=3] [GROWTH="1000000 50000000"]       wants 30 GB of disk
 
 All in one run on one machine, in rounds, each in a process of its own; what is printed is each one's median. Everybody
 gets three years of tax vouchers in one file, then one month more in another, and the register; refuses the same lines;
-and comes to the same metrics, which is asserted. `ways/` says of each what it leaves out. Several sizes begin with one
-of few rows: what the others take more is the time of their rows.
+and comes to the same metrics, which is asserted. `ways/` says of each what it leaves out. How time and memory grow is
+measured of ours and by hand, also with next to no rows: what other sizes take more is the time of their rows.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def report(case: Case, ways: Sequence[str]) -> None:
         whole, month = case.median(way, "whole"), case.median(way, "month")
         print(line(way, whole, month), f"{whole.wall / by_hand:12.2f}")
     print(head("step by step", OURS, BY_HAND), f"{'ratio':>12}")
-    for step in STEPS:
+    for step in (*STEPS, "month"):
         ours, floor = case.median(OURS, step), case.median(BY_HAND, step)
         print(line(step, ours, floor), f"{ours.wall / floor.wall:12.1f}")
     print(head("overhead", OURS))
@@ -220,27 +220,27 @@ def compare(case: Case, ways: Sequence[str]) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", type=int, default=[10_000_000])
+    parser.add_argument("rows", nargs="?", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    sizes, rounds = (arguments := parser.parse_args()).rows, arguments.rounds
-    print(f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1024**3:.0f} GB, medians of {rounds}")
+    parser.add_argument("--growth", nargs="*", type=int, default=[1_000_000, 50_000_000], help="other sizes")
+    arguments = parser.parse_args()
+    if not (OTHERS / ".installed").exists():
+        raise SystemExit(f"The packages of the others are not in {OTHERS}: run make benchmark")
+    print(f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1024**3:.0f} GB, medians of {arguments.rounds}")
     with tempfile.TemporaryDirectory(prefix="hfc-benchmark-") as name:
-        if len(sizes) > 1:
-            cases = [Case(Path(name, str(rows)), rows) for rows in (FEW, *sizes)]
-            for _ in range(rounds):
-                for case in cases:
-                    compare(case, (OURS, BY_HAND))
-            growth(cases)
-            return
-        if not (OTHERS / ".installed").exists():
-            raise SystemExit(f"The packages of the others are not in {OTHERS}: run make benchmark")
-        case, ways = Case(Path(name), sizes[0]), [OURS, *HERE, *ELSEWHERE]
-        for _ in range(rounds):
+        sizes = sorted({FEW, arguments.rows, *arguments.growth})
+        cases = {rows: Case(Path(name, str(rows)), rows) for rows in sizes}
+        case, ways = cases[arguments.rows], [OURS, *HERE, *ELSEWHERE]
+        for _ in range(arguments.rounds):
             compare(case, ways)
             for way in (OURS, BY_HAND):
                 case.steps(way)
             case.overhead()
+            for other in cases.values():
+                if other is not case:
+                    compare(other, (OURS, BY_HAND))
         report(case, ways)
+        growth(list(cases.values()))
 
 
 if __name__ == "__main__":
