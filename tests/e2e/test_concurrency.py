@@ -161,7 +161,16 @@ def test_writers_of_one_file_do_not_meet_though_their_numbers_are_the_same(tmp_p
 
 def test_only_old_temporary_files_are_taken_away(tmp_path: Path) -> None:
     """What is young may be another process's, which is at work."""
-    places = ["archive/f", "lake/f", "lake/outcomes", "lake/quarantine/f", "scratch", "warehouse/gate", "published"]
+    places = [
+        "archive/f",
+        "lake/f",
+        "lake/outcomes",
+        "lake/quarantine/f",
+        "scratch",
+        "warehouse",
+        "warehouse/gate",
+        "published",
+    ]
     for place in places:
         (tmp_path / place).mkdir(parents=True)
         for name in (".old.tmp", ".young.tmp"):

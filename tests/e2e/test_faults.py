@@ -179,6 +179,7 @@ def test_a_gate_in_trouble_gives_no_verdict(run_undisturbed: tuple[Path, Path, i
         passed = disturb(gate, home, point, trouble)
         assert gate_file(Home(home)).exists() == passed
     undisturbed_writes(gate, home)
+    Home(home).sweep()
     assert leftovers(home) == []
 
 
