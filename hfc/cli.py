@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hfc import pipeline
-from hfc.home import SHANGHAI, GateFailed, HfcError, Home, Target, UsageError, keep_objects
+from hfc.home import SHANGHAI, GateFailed, HfcError, Home, Target, UsageError, keep_objects, one_line
 
 if TYPE_CHECKING:
     from expectations.approval import Decision
@@ -877,12 +877,6 @@ def simulate(
     text = f"Synthetic deliveries of {months} months: {out.absolute()}"
     value = {"out": out.absolute(), "months": months, "tax_rows": tax_rows, "seed": seed}
     speaker.result_in_a_line(value, text)
-
-
-def one_line(error: BaseException) -> str:
-    """An unexpected exception in one line."""
-    detail = " ".join(str(error).split())
-    return f"hfc failed: {type(error).__name__}{f': {detail}' if detail else ''} (HFC_DEBUG=1 shows where)"
 
 
 def main() -> None:

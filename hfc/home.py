@@ -65,6 +65,12 @@ class HfcError(Exception):
     exit_status = 1
 
 
+def one_line(error: BaseException) -> str:
+    """An unexpected exception in one line."""
+    detail = " ".join(str(error).split())
+    return f"hfc failed: {type(error).__name__}{f': {detail}' if detail else ''} (HFC_DEBUG=1 shows where)"
+
+
 class UsageError(HfcError):
     """Wrong use: a missing folder, an unknown release, an unreadable date."""
 

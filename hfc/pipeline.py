@@ -11,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfc import lineage
-from hfc.home import CandidateReplaced, GateHeld, Home, Target, UsageError, on_disk
+from hfc.home import CandidateReplaced, GateHeld, Home, Target, UsageError
 
 if TYPE_CHECKING:
     from expectations.approval import Approval, Decision
@@ -83,7 +82,7 @@ def fetch(
 
 
 def receive(home: Home, landing: Path) -> list[str]:
-    """Archive what is in the landing folder; give the deliveries that wait to be loaded."""
+    """Archive what is new in the landing folder; give the deliveries that wait to be loaded."""
     from ingest import lake
 
     home.sweep()
@@ -187,30 +186,33 @@ def run(
 ) -> Run:
     """Ingest, build, gate and publish; stops after the build when there is nothing new.
 
-    While deliveries are loaded dbt is imported and reads its project, and while dbt builds the gate imports what it
-    needs: each takes seconds.
+    The build and the gate have processes of their own: while deliveries are loaded dbt is imported there and reads its
+    project, and while dbt builds the gate imports what it needs. Each takes seconds.
     """
-    from expectations.beside import Beside
+    from expectations.gate import declared_suites
+    from hfc.beside import Beside
 
-    with home.lock("run"), Beside() as judge:
+    with (
+        home.lock("run"),
+        Beside("build", _read_project, home) as builder,
+        Beside("gate", declared_suites, "") as judge,
+    ):
+
+        def build_beside(build: Callable[..., None], *arguments: object) -> None:
+            judge.start()
+            builder.call(build, *arguments)
+
         announce("Reading deliveries")
-        reading = Thread(target=_read_project, args=[home], daemon=True)
-
-        def begin() -> None:
-            judge.prepare()
-            if waiting:
-                reading.join()
-
         if waiting := receive(home, landing):
-            reading.start()
+            builder.start()
         outcomes = _load_all(home, waiting, report)
         announce("Building the candidate")
-        built = _build(home, as_of, begin=begin, target=target)
+        built = _build(home, as_of, target=target, call=build_beside)
         if built.up_to_date:
             _show(home)
             return Run(outcomes, built)
         announce("Judging the candidate")
-        verdict = _gate(home, decision, judge.gate)
+        verdict = _gate(home, decision, judge.call)
         announce("Publishing")
         return Run(outcomes, built, verdict, _publish(home))
 
@@ -275,7 +277,7 @@ def is_released(home: Home, day: date) -> bool:
     """Whether there is the release of what the lake and the code of today know of a vintage."""
     from hfc import warehouse
 
-    return (home.releases / warehouse.planned_release(home, day, _released(home))).is_dir()
+    return (home.releases / warehouse.planned(home, day, _released(home)).release_id).is_dir()
 
 
 def late_feeds(home: Home, today: date) -> list[str]:
@@ -349,29 +351,36 @@ def _read_project(home: Home) -> None:
         warehouse.parsed(home, quiet, warehouse.code_version())
 
 
+def _here(function: Callable[..., Any], *arguments: object) -> Any:
+    """A call in this process."""
+    return function(*arguments)
+
+
 def _build(
     home: Home,
     as_of: date | None,
     existing: Collection[str] = (),
-    begin: Callable[[], object] = lambda: None,
     target: Target = Target.DUCKDB,
+    call: Callable[..., None] = _here,
 ) -> Build:
-    """Build the candidate; `begin` is called when it is certain that there is one to build."""
+    """Build the candidate, by `call`, unless there is nothing new."""
     from expectations.gate import candidate_build
     from hfc import warehouse
     from ingest import shared
 
-    with on_disk(home.warehouse), lineage.step("build") as step:
+    with lineage.step("build") as step:
         shared.pull(home, everything=True)
-        built = warehouse.build(home, as_of, _released(home), existing, begin, target)
+        released = _released(home)
+        built = warehouse.planned(home, as_of, released, existing)
         if not built.up_to_date:
+            call(warehouse.build, home, built.as_of, released, target)
             step.reads += lineage.feeds(candidate_build(home)["inputs"])
             step.writes += lineage.candidate(built.release_id)
         return built
 
 
-def _gate(home: Home, decision: Decision | None, judge: Callable[..., Gate] | None = None) -> Gate:
-    """Judge the candidate, by `judge` where one is ready; what was approved in the release before holds it no more."""
+def _gate(home: Home, decision: Decision | None, call: Callable[..., Gate] = _here) -> Gate:
+    """Judge the candidate, by `call`; what was approved in the release before holds it no more."""
     from expectations import approval, gate
     from publish import release
 
@@ -381,7 +390,7 @@ def _gate(home: Home, decision: Decision | None, judge: Callable[..., Gate] | No
         step.reads += lineage.candidate(build["release_id"])
         try:
             approved = approval.approved_warnings(release.manifest_of(before)) if before else {}
-            return (judge or gate.gate)(home, approved)
+            return call(gate.gate, home, approved)
         except GateHeld:
             if decision is None:
                 raise

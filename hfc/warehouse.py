@@ -31,6 +31,7 @@ from hfc.home import (
     Target,
     disk_trouble_in,
     fsync_file,
+    on_disk,
     replacing,
     sha256_of,
     write_json,
@@ -93,10 +94,16 @@ def report_month(as_of: date) -> date:
     return ((as_of + timedelta(days=1)).replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-def planned_release(home: Home, as_of: date, released: Mapping[date, Path]) -> str:
-    """The identifier that a build for this day would give its release."""
+def planned(home: Home, as_of: date | None, released: Mapping[date, Path], existing: Collection[str] = ()) -> Build:
+    """What a build for this day would make: nothing new if that is the current release, or one of `existing`.
+
+    Raises:
+        HfcError: nothing is loaded.
+    """
     context, _ = _plan(home, as_of, released)
-    return str(context["release_id"])
+    release_id = str(context["release_id"])
+    up_to_date = release_id in (context["previous_release_id"], *existing)
+    return Build(release_id, date.fromisoformat(context["as_of"]), up_to_date)
 
 
 def vintages(home: Home) -> list[date]:
@@ -135,45 +142,40 @@ def build(
     home: Home,
     as_of: date | None = None,
     released: Mapping[date, Path] = MappingProxyType({}),
-    existing: Collection[str] = (),
-    begin: Callable[[], object] = lambda: None,
     target: Target = Target.DUCKDB,
-) -> Build:
+) -> None:
     """Build the candidate warehouse for `as_of` (default: the latest publication date of a loaded delivery).
 
-    `released` holds the observations that earlier releases published, one Parquet file per as_of. Nothing is built for
-    the current release, and for those in `existing`; `begin` is called before anything is. `target` is the engine that
-    computes it, a target of dbt's profile.
+    `released` holds the observations that earlier releases published, one Parquet file per as_of. `target` is the
+    engine that computes it, a target of dbt's profile.
 
     Raises:
         GateFailed: a dbt test refused the candidate.
+        DiskTrouble: the disk failed.
         HfcError: nothing is loaded, or dbt itself failed.
     """
-    context, deliveries = _plan(home, as_of, released)
-    result = Build(context["release_id"], date.fromisoformat(context["as_of"]), False)
-    if result.release_id in (context["previous_release_id"], *existing):
-        return Build(result.release_id, result.as_of, True)
-    begin()
-    if target == Target.SPARK:
-        from hfc import spark
+    with on_disk(home.warehouse):
+        context, deliveries = _plan(home, as_of, released)
+        if target == Target.SPARK:
+            from hfc import spark
 
-        spark.session()  # one that does not start leaves the last candidate where it is
-    earlier = [path for day, path in released.items() if day < result.as_of]
-    corrections = in_force(result.as_of)
-    basis = carried.basis(home, context["code_version"], [c.correction_id for c in corrections], deliveries)
-    _create_sources(home, context, deliveries, earlier, corrections, carried.set_aside(home, basis))
-    tests, declared, models = _run_dbt(home, target, context["code_version"])
-    fsync_file(home.candidate)  # dbt's profile leaves that to the end
-    names = ("delivery_id", "feed", "file", "sha256", "published_on", "outcome")
-    origin = {
-        "inputs": [{name: delivery[name] for name in names} for delivery in deliveries],
-        "seeds": provenance.seed_digests(),
-        "history": provenance.history(released, result.as_of),
-        "lineage": models,
-    }
-    build = {**context, **origin, "tests": tests, "tests_declared": declared}
-    write_json(home.warehouse / "build.json", {**build, "carried": carried.record(home, basis)})
-    return result
+            spark.session()  # one that does not start leaves the last candidate where it is
+        day = date.fromisoformat(context["as_of"])
+        corrections = in_force(day)
+        basis = carried.basis(home, context["code_version"], [c.correction_id for c in corrections], deliveries)
+        earlier = [path for known, path in released.items() if known < day]
+        _create_sources(home, context, deliveries, earlier, corrections, carried.set_aside(home, basis))
+        tests, declared, models = _run_dbt(home, target, context["code_version"])
+        fsync_file(home.candidate)  # dbt's profile leaves that to the end
+        names = ("delivery_id", "feed", "file", "sha256", "published_on", "outcome")
+        origin = {
+            "inputs": [{name: delivery[name] for name in names} for delivery in deliveries],
+            "seeds": provenance.seed_digests(),
+            "history": provenance.history(released, day),
+            "lineage": models,
+        }
+        build = {**context, **origin, "tests": tests, "tests_declared": declared}
+        write_json(home.warehouse / "build.json", {**build, "carried": carried.record(home, basis)})
 
 
 def _create_sources(

@@ -105,7 +105,7 @@ def load(home: Home, delivery_id: str) -> Outcome:
 
 
 def load_all(home: Home, delivery_ids: list[str]) -> Iterator[Outcome]:
-    """Load several deliveries: small ones side by side, then large ones, which need all cores, one after the other.
+    """Load several deliveries: large ones, which need all cores, one after the other, and small ones beside them.
 
     Raises:
         UsageError: no such delivery.
@@ -122,8 +122,9 @@ def load_all(home: Home, delivery_ids: list[str]) -> Iterator[Outcome]:
         return _load(home, delivery, first[_identity(delivery)])
 
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        yield from executor.map(one, [d for d in waiting if is_small(d)])
-    yield from map(one, [d for d in waiting if not is_small(d)])
+        small = executor.map(one, [d for d in waiting if is_small(d)])
+        yield from map(one, [d for d in waiting if not is_small(d)])
+        yield from small
 
 
 def _load(home: Home, delivery: dict[str, Any], first: dict[str, Any]) -> Outcome:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import duckdb
-import psutil
 import pytest
 
 from expectations import gate as gates
-from expectations.beside import Beside
 from expectations.observations import COLUMNS
 from expectations.rules import Rule, rules_of_suites
 from hfc import pipeline
@@ -372,30 +368,3 @@ def test_a_suppressed_value_is_not_told(home: Home) -> None:
 def test_without_a_candidate_the_way_out_is_named(home: Home) -> None:
     with pytest.raises(UsageError, match="run hfc build first"):
         gates.gate(home)
-
-
-def test_a_gate_beside_gives_the_same_verdict_and_the_same_errors(home: Home) -> None:
-    make_candidate(home)
-    with Beside() as beside:
-        beside.prepare()
-        assert asdict(beside.gate(home, {})) == asdict(gates.gate(home))
-    (home.warehouse / "build.json").unlink()
-    with Beside() as beside, pytest.raises(UsageError, match="run hfc build first"):
-        beside.prepare()
-        beside.gate(home, {})
-
-
-def test_a_gate_beside_that_dies_gives_no_verdict(home: Home) -> None:
-    make_candidate(home)
-    with Beside() as beside, pytest.raises(HfcError, match=r"without a verdict \(status -9\)"):
-        psutil.Process(beside.prepare()).kill()
-        beside.gate(home, {})
-
-
-def test_a_gate_beside_ends_with_its_caller() -> None:
-    code = "import time; from expectations.beside import Beside; print(Beside().prepare(), flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as caller:
-        assert caller.stdout
-        beside = psutil.Process(int(caller.stdout.readline()))
-        caller.kill()
-        assert beside.wait(60) is None
