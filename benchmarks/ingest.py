@@ -19,11 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import duckdb
+import psutil
 
+SAMPLING = 0.1  # seconds
 NAME = "tax_collections__20250110.csv"
 HEADER = "税票号码,统一社会信用代码,税种,税款所属期,入库日期,业务类型,实缴金额(元)\n"
 TYPES = ("增值税", "企业所得税", "个人所得税", "城市维护建设税", "印花税", "证券交易印花税", "房产税", "城镇土地使用税",
@@ -70,7 +74,7 @@ for delivery in lake.receive(home, Path(sys.argv[2])):
 
 @dataclass(frozen=True)
 class Measure:
-    """One process: seconds on the wall, seconds of both cores' work, peak memory in GB."""
+    """One command: seconds on the wall, seconds of both cores' work, peak memory in GB of its processes together."""
 
     wall: float
     work: float
@@ -91,13 +95,33 @@ def timed(command: list[str], cwd: Path | None = None) -> Measure:
     with tempfile.TemporaryFile() as printed:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=cwd, stdout=printed)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
+        with ThreadPoolExecutor(1) as executor:
+            peak = executor.submit(peak_of, process.pid)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - start
         if status:
             printed.seek(0)
             sys.stderr.buffer.write(printed.read())
             raise SystemExit(f"the measured process failed: {shlex.join(command)}")
-    return Measure(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024**2)
+    return Measure(wall, usage.ru_utime + usage.ru_stime, max(usage.ru_maxrss * 1024, peak.result()) / 1024**3)
+
+
+def peak_of(pid: int) -> int:
+    """The most bytes that a process and those below it were seen to hold at once, until it ends."""
+    peak = 0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while True:
+            peak = max(peak, process.memory_info().rss + sum(map(resident, process.children(recursive=True))))
+            time.sleep(SAMPLING)
+    return peak
+
+
+def resident(process: psutil.Process) -> int:
+    """The bytes that a process holds; none if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return int(process.memory_info().rss)
+    return 0
 
 
 def median(tries: list[Measure]) -> Measure:
