@@ -198,15 +198,16 @@ def report(case: Case, ways: Sequence[str]) -> None:
 
 
 def growth(cases: Sequence[Case]) -> None:
-    """Ours and by hand at every size, and how long the rows alone take: what is more than at the first size."""
+    """Ours and by hand at every size, and which part of what all rows take, beyond the first size, a month does."""
     for way in (OURS, BY_HAND):
-        print(head(way, "whole", "one month more"), f"{'rows alone: whole':>20}{'month':>8}{'of whole':>10}")
-        few, few_month = (cases[0].median(way, name).wall for name in ("whole", "month"))
-        for case in cases:
+        print(head(way, "whole", "one month more") + f"{'of the rows, a month: wall':>28}{'work':>8}")
+        few, few_month = (cases[0].median(way, name) for name in ("whole", "month"))
+        print(line(f"{cases[0].rows:,}", few, few_month))
+        for case in cases[1:]:
             whole, month = case.median(way, "whole"), case.median(way, "month")
-            rows, rows_month = whole.wall - few, month.wall - few_month
-            share = f"{rows:20.1f}{rows_month:8.1f}{rows_month / rows:10.1%}" if case is not cases[0] else ""
-            print(line(f"{case.rows:,}", whole, month), share)
+            walls = (month.wall - few_month.wall) / (whole.wall - few.wall)
+            works = (month.work - few_month.work) / (whole.work - few.work)
+            print(line(f"{case.rows:,}", whole, month), f"{walls:27.1%}{works:8.1%}")
 
 
 def compare(case: Case, ways: Sequence[str]) -> None:
