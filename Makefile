@@ -7,24 +7,29 @@ ROWS ?= 10000000
 ROUNDS ?= 3
 GROWTH ?= 1000000 50000000
 
-.PHONY: run test fuzz check setup airflow spark superset benchmark docs lock lock-spark lock-superset lock-benchmark
+.PHONY: run test fuzz check types lint setup airflow spark superset benchmark docs lock lock-spark lock-superset lock-benchmark
 
 run: setup  ## Simulate labelled deliveries, run the whole way, print the attainment board
 	$(BIN)/hfc simulate --out $(HOME_DIR)/landing
 	$(BIN)/hfc run --home $(HOME_DIR)
 
-test: check spark  ## Install and run every test, the longest first: those of Airflow and from end to end
+test: setup  ## Install and run every test, the longest first: those of Airflow and from end to end
+	$(MAKE) --no-print-directory --jobs 2 check spark
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
 fuzz: setup  ## Fuzz each reader for FUZZ_SECONDS (Linux)
 	for form in text HTML JSON Parquet workbook sheet; do \
 		$(BIN)/python tests/fuzz/readers.py $$form -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; done
 
-check: setup  ## Formatting, lint, types, import layers
+check: types lint  ## Formatting, lint, types, import layers
+
+types: setup
+	$(BIN)/mypy
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint dbt_project
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 airflow: setup  ## Start Airflow with SQLite and LocalExecutor; prints URL and login
