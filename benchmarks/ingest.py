@@ -103,7 +103,7 @@ def timed(command: list[str], cwd: Path | None = None) -> Measure:
             printed.seek(0)
             sys.stderr.buffer.write(printed.read())
             raise SystemExit(f"the measured process failed: {shlex.join(command)}")
-    return Measure(wall, usage.ru_utime + usage.ru_stime, max(usage.ru_maxrss * 1024, peak.result()) / 1024**3)
+    return Measure(wall, usage.ru_utime + usage.ru_stime, peak.result() / 1024**3)
 
 
 def peak_of(pid: int) -> int:

@@ -104,7 +104,8 @@ class _There:
         """The version of each file in a folder and those below it, by name."""
         self.system.invalidate_cache()
         found = self.system.find(f"{self.root}/{folder}", detail=True)
-        names = {path.removeprefix(f"{self.root}/"): info for path, info in found.items()}
+        # A folder that was empty when S3 listed it, and is not any more, is given itself.
+        names = {path.removeprefix(f"{self.root}/"): info for path, info in found.items() if info["type"] == "file"}
         return {name: version_of(info) for name, info in names.items() if "/." not in name}
 
     def get(self, name: str, target: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from formats import FUNDS
+from s3fs import S3FileSystem
 
 from hfc import pipeline
 from hfc.home import HfcError, Home, UsageError
@@ -126,6 +127,24 @@ def test_numbers_are_taken_once(url: str, tmp_path: Path) -> None:
     known = lake.known_deliveries(third)
     assert [delivery["outcome"] for delivery in known] == ["loaded"] * 24
     assert len({delivery["delivery_id"] for delivery in known}) == 24
+
+
+@pytest.mark.parametrize("url", ["s3"], indirect=True)
+def test_a_folder_that_fills_while_it_is_listed_has_no_file_yet(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_funds(tmp_path / "landing", "20250101", "100")
+    pipeline.ingest(Home(tmp_path / "first"), tmp_path / "landing")
+    listed = S3FileSystem._lsdir
+
+    async def before_the_first_file(system: S3FileSystem, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        monkeypatch.setattr(S3FileSystem, "_lsdir", listed)
+        return []
+
+    monkeypatch.setattr(S3FileSystem, "_lsdir", before_the_first_file)
+    second = Home(tmp_path / "second")
+    assert lake.known_deliveries(second) == []
+    assert len(lake.known_deliveries(second)) == 1
 
 
 # --- stopped anywhere -------------------------------------------------------------------------------------------------
