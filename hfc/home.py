@@ -65,12 +65,6 @@ class HfcError(Exception):
     exit_status = 1
 
 
-def one_line(error: BaseException) -> str:
-    """An unexpected exception in one line."""
-    detail = " ".join(str(error).split())
-    return f"hfc failed: {type(error).__name__}{f': {detail}' if detail else ''} (HFC_DEBUG=1 shows where)"
-
-
 class UsageError(HfcError):
     """Wrong use: a missing folder, an unknown release, an unreadable date."""
 
@@ -103,6 +97,12 @@ class DiskTrouble(HfcError):
 
     def __reduce__(self) -> tuple[type[DiskTrouble], tuple[int, Path | str]]:
         return DiskTrouble, (self.trouble, self.place)
+
+
+def one_line(error: BaseException) -> str:
+    """An unexpected exception in one line."""
+    detail = " ".join(str(error).split())
+    return f"hfc failed: {type(error).__name__}{f': {detail}' if detail else ''} (HFC_DEBUG=1 shows where)"
 
 
 @dataclass(frozen=True)
