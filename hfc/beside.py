@@ -20,6 +20,9 @@ from typing import Any
 
 from hfc.home import HfcError, keep_objects, one_line
 
+# A process that is killed leaves dbt's semaphores to Python, which frees them and would say so.
+_UNSAID = "ignore:resource_tracker:UserWarning"
+
 
 class Beside:
     """A process for one call, as a context: `start` has it get ready, `call` has it do its step.
@@ -64,7 +67,7 @@ class Beside:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            command = [sys.executable, "-P", "-m", __name__]
+            command = [sys.executable, "-P", "-W", _UNSAID, "-m", __name__]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             with suppress(BrokenPipeError):  # `call` tells of it
                 _send(self._process, self._get_ready)
@@ -86,6 +89,7 @@ def main() -> None:
     calls: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_listen, args=[calls], daemon=True).start()
     answer = _answer(calls)
+    sys.stdout.flush()
     atexit._run_exitfuncs()
     pickle.dump(answer, answers)
     answers.close()

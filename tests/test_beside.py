@@ -90,18 +90,23 @@ def test_an_interrupt_is_the_caller_s(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("step", ["get_ready", "call"])
-def test_it_ends_with_its_caller(step: str) -> None:
-    busy = {"get_ready": ("time.sleep, 600", "os.getpid"), "call": ("os.getpid", "time.sleep, 600")}[step]
+def test_it_ends_with_its_caller_and_says_nothing(step: str) -> None:
+    # As dbt does, it holds a lock of processes.
+    lock = 'import multiprocessing, time; lock = multiprocessing.get_context("spawn").RLock()'
+    busy = f"exec, {lock + '; print(1, flush=True); time.sleep(600)'!r}"
+    first, second = (busy, "os.getpid") if step == "get_ready" else ("os.getpid", busy)
     code = (
-        "import os, time\nfrom hfc.beside import Beside\n"
-        f"beside = Beside('build', {busy[0]})\nprint(beside.start(), flush=True)\nbeside.call({busy[1]})"
+        "import os\nfrom hfc.beside import Beside\n"
+        f"beside = Beside('build', {first})\nprint(beside.start(), flush=True)\nbeside.call({second})"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as caller:
-        assert caller.stdout
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout and caller.stderr
         beside = psutil.Process(int(caller.stdout.readline()))
-        time.sleep(1)  # until it is busy
+        assert caller.stderr.readline() == "1\n"
         caller.kill()
         assert beside.wait(ENDS) is None
+        assert caller.stderr.read() == ""
 
 
 def test_it_ends_when_the_caller_is_done_with_it() -> None:
